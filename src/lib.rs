@@ -1,0 +1,5 @@
+//! ekscope: a terminal explorer for Amazon EKS. This page is the map of the house.
+
+pub mod problem;
+pub mod store;
+pub mod util;

@@ -1,0 +1,2 @@
+//! Data at rest.
+pub mod value;

@@ -1,0 +1,4 @@
+//! Small pure helpers without a home of their own: ages, quantities. They know nothing of the rest.
+
+pub mod age;
+pub mod quantity;
