@@ -1,5 +1,6 @@
 //! ekscope: a terminal explorer for Amazon EKS. This page is the map of the house.
 
+pub mod kinds;
 pub mod problem;
 pub mod store;
 pub mod util;

@@ -1,0 +1,115 @@
+//! What a pod row needs of `v1.Pod`, in protobuf and in JSON (`k8s.io/api/core/v1/generated.proto`).
+
+use bytes::Bytes;
+
+use crate::kinds::wire::{ObjectMeta, Resource, Time, wire};
+
+wire! {
+    pub struct Pod {
+        #[prost(message, tag = "1")] pub metadata: Option<ObjectMeta>,
+        #[prost(message, tag = "2")] pub spec: Option<PodSpec>,
+        #[prost(message, tag = "3")] pub status: Option<PodStatus>,
+    }
+
+    pub struct PodSpec {
+        #[prost(message, repeated, tag = "2")] pub containers: Vec<Container>,
+        #[prost(bytes = "bytes", tag = "8")] pub service_account_name: Bytes,
+        #[prost(bytes = "bytes", tag = "10")] pub node_name: Bytes,
+        #[prost(message, repeated, tag = "20")] pub init_containers: Vec<Container>,
+        #[prost(int32, optional, tag = "25")] pub priority: Option<i32>,
+        #[prost(message, repeated, tag = "28")] pub readiness_gates: Vec<PodReadinessGate>,
+        #[prost(message, repeated, tag = "32")] pub overhead: Vec<Resource>,
+        #[prost(message, repeated, tag = "38")] pub scheduling_gates: Vec<PodSchedulingGate>,
+        /// Resources of the pod as a whole, in place of the sum of its containers'.
+        #[prost(message, tag = "40")] pub resources: Option<ResourceRequirements>,
+    }
+
+    pub struct Container {
+        #[prost(bytes = "bytes", tag = "1")] pub name: Bytes,
+        #[prost(bytes = "bytes", tag = "2")] pub image: Bytes,
+        #[prost(message, repeated, tag = "6")] pub ports: Vec<ContainerPort>,
+        #[prost(message, tag = "8")] pub resources: Option<ResourceRequirements>,
+        /// `Always` makes an init container a sidecar.
+        #[prost(bytes = "bytes", tag = "24")] pub restart_policy: Bytes,
+    }
+
+    pub struct ContainerPort {
+        #[prost(bytes = "bytes", tag = "1")] pub name: Bytes,
+        #[prost(int32, tag = "3")] pub container_port: i32,
+        #[prost(bytes = "bytes", tag = "4")] pub protocol: Bytes,
+    }
+
+    pub struct ResourceRequirements {
+        #[prost(message, repeated, tag = "1")] pub limits: Vec<Resource>,
+        #[prost(message, repeated, tag = "2")] pub requests: Vec<Resource>,
+    }
+
+    pub struct PodReadinessGate {
+        #[prost(bytes = "bytes", tag = "1")] pub condition_type: Bytes,
+    }
+
+    pub struct PodSchedulingGate {
+        #[prost(bytes = "bytes", tag = "1")] pub name: Bytes,
+    }
+
+    pub struct PodStatus {
+        #[prost(bytes = "bytes", tag = "1")] pub phase: Bytes,
+        #[prost(message, repeated, tag = "2")] pub conditions: Vec<PodCondition>,
+        #[prost(bytes = "bytes", tag = "3")] pub message: Bytes,
+        #[prost(bytes = "bytes", tag = "4")] pub reason: Bytes,
+        #[prost(bytes = "bytes", tag = "5")] #[serde(rename = "hostIP")] pub host_ip: Bytes,
+        #[prost(bytes = "bytes", tag = "6")] #[serde(rename = "podIP")] pub pod_ip: Bytes,
+        #[prost(message, tag = "7")] pub start_time: Option<Time>,
+        #[prost(message, repeated, tag = "8")] pub container_statuses: Vec<ContainerStatus>,
+        #[prost(bytes = "bytes", tag = "9")] pub qos_class: Bytes,
+        #[prost(message, repeated, tag = "10")] pub init_container_statuses: Vec<ContainerStatus>,
+        #[prost(bytes = "bytes", tag = "11")] pub nominated_node_name: Bytes,
+        #[prost(message, repeated, tag = "12")] #[serde(rename = "podIPs")] pub pod_ips: Vec<PodIp>,
+    }
+
+    pub struct PodIp {
+        #[prost(bytes = "bytes", tag = "1")] pub ip: Bytes,
+    }
+
+    pub struct PodCondition {
+        #[prost(bytes = "bytes", tag = "1")] pub r#type: Bytes,
+        /// `True`, `False` or `Unknown`.
+        #[prost(bytes = "bytes", tag = "2")] pub status: Bytes,
+        #[prost(message, tag = "4")] pub last_transition_time: Option<Time>,
+        #[prost(bytes = "bytes", tag = "5")] pub reason: Bytes,
+        #[prost(bytes = "bytes", tag = "6")] pub message: Bytes,
+    }
+
+    pub struct ContainerStatus {
+        #[prost(bytes = "bytes", tag = "1")] pub name: Bytes,
+        #[prost(message, tag = "2")] pub state: Option<ContainerState>,
+        #[prost(message, tag = "3")] pub last_state: Option<ContainerState>,
+        #[prost(bool, tag = "4")] pub ready: bool,
+        #[prost(int32, tag = "5")] pub restart_count: i32,
+        #[prost(bool, optional, tag = "9")] pub started: Option<bool>,
+    }
+
+    /// At most one of the three.
+    pub struct ContainerState {
+        #[prost(message, tag = "1")] pub waiting: Option<ContainerStateWaiting>,
+        #[prost(message, tag = "2")] pub running: Option<ContainerStateRunning>,
+        #[prost(message, tag = "3")] pub terminated: Option<ContainerStateTerminated>,
+    }
+
+    pub struct ContainerStateWaiting {
+        #[prost(bytes = "bytes", tag = "1")] pub reason: Bytes,
+        #[prost(bytes = "bytes", tag = "2")] pub message: Bytes,
+    }
+
+    pub struct ContainerStateRunning {
+        #[prost(message, tag = "1")] pub started_at: Option<Time>,
+    }
+
+    pub struct ContainerStateTerminated {
+        #[prost(int32, tag = "1")] pub exit_code: i32,
+        #[prost(int32, tag = "2")] pub signal: i32,
+        #[prost(bytes = "bytes", tag = "3")] pub reason: Bytes,
+        #[prost(message, tag = "5")] pub started_at: Option<Time>,
+        #[prost(message, tag = "6")] pub finished_at: Option<Time>,
+    }
+}
