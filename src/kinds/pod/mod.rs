@@ -1,3 +1,5 @@
 //! Pods.
 
+pub mod resources;
+pub mod status;
 pub mod wire;

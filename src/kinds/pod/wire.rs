@@ -113,3 +113,59 @@ wire! {
         #[prost(message, tag = "6")] pub finished_at: Option<Time>,
     }
 }
+
+impl Pod {
+    pub fn containers(&self) -> &[Container] {
+        self.spec.as_ref().map_or(&[], |spec| &spec.containers)
+    }
+
+    pub fn init_containers(&self) -> &[Container] {
+        self.spec.as_ref().map_or(&[], |spec| &spec.init_containers)
+    }
+
+    /// The condition of this type.
+    pub fn condition(&self, r#type: &str) -> Option<&PodCondition> {
+        self.status.as_ref()?.conditions.iter().find(|condition| condition.r#type == r#type)
+    }
+
+    pub fn phase(&self) -> &[u8] {
+        self.status.as_ref().map_or(&[], |status| &status.phase)
+    }
+
+    /// Whether every container has ended for good, so that the pod takes nothing of its node any more.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.phase(), b"Succeeded" | b"Failed")
+    }
+}
+
+impl Container {
+    /// Whether this init container keeps running beside the containers.
+    pub fn is_sidecar(&self) -> bool {
+        self.restart_policy == "Always"
+    }
+}
+
+impl PodCondition {
+    pub fn is_true(&self) -> bool {
+        self.status == "True"
+    }
+}
+
+impl ContainerStatus {
+    pub fn waiting(&self) -> Option<&ContainerStateWaiting> {
+        self.state.as_ref()?.waiting.as_ref()
+    }
+
+    pub fn running(&self) -> Option<&ContainerStateRunning> {
+        self.state.as_ref()?.running.as_ref()
+    }
+
+    pub fn terminated(&self) -> Option<&ContainerStateTerminated> {
+        self.state.as_ref()?.terminated.as_ref()
+    }
+
+    /// When the run before this one ended, Unix seconds.
+    pub fn last_finished(&self) -> Option<i64> {
+        self.last_state.as_ref()?.terminated.as_ref()?.finished_at?.unix()
+    }
+}
