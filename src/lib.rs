@@ -1,5 +1,6 @@
 //! ekscope: a terminal explorer for Amazon EKS. This page is the map of the house.
 
 pub mod problem;
+pub mod sources;
 pub mod store;
 pub mod util;
