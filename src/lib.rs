@@ -2,5 +2,6 @@
 
 pub mod kinds;
 pub mod problem;
+pub mod sources;
 pub mod store;
 pub mod util;

@@ -1,0 +1,3 @@
+//! Kubernetes as a source: signing in, reading frames, watching.
+
+pub mod session;

@@ -1,0 +1,242 @@
+//! Connections: TCP that notices dead peers, proxies, TLS, and what the link was measured to do. Knows nothing of
+//! credentials beyond the client certificate in the TLS settings it is given.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::Full;
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use kube::client::ConfigExt;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower::Service;
+
+use super::error::{ConnectError, Phase};
+use super::proxy::Proxy;
+use crate::problem::Problem;
+
+/// One pool of connections to one server.
+pub(super) type Transport = Client<Connector, Full<Bytes>>;
+
+/// To the server itself or to the proxy; a proxy may want TLS of its own.
+type Outer = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Stream = MaybeHttpsStream<Outer>;
+
+/// What connecting took, the best of all connections so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkSample {
+    /// From the look-up of the name to an open TCP connection (or proxy tunnel).
+    pub connect: Duration,
+    /// The TLS handshake: at least one round trip to the server itself, whatever stands between. None without TLS.
+    pub handshake: Option<Duration>,
+}
+
+/// The fastest connect and handshake so far, in nanoseconds; `u64::MAX` before the first.
+#[derive(Debug)]
+pub(super) struct Link {
+    connect: AtomicU64,
+    handshake: AtomicU64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { connect: AtomicU64::new(u64::MAX), handshake: AtomicU64::new(u64::MAX) }
+    }
+}
+
+impl Link {
+    pub fn sample(&self) -> Option<LinkSample> {
+        let read = |value: &AtomicU64| {
+            Some(value.load(Ordering::Relaxed)).filter(|&nanos| nanos != u64::MAX).map(Duration::from_nanos)
+        };
+        Some(LinkSample { connect: read(&self.connect)?, handshake: read(&self.handshake) })
+    }
+
+    fn record(&self, connect: Duration, handshake: Option<Duration>) {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1);
+        if let Some(handshake) = handshake {
+            self.handshake.fetch_min(nanos(handshake), Ordering::Relaxed);
+        }
+        self.connect.fetch_min(nanos(connect), Ordering::Relaxed);
+    }
+}
+
+/// How to reach the server: everything about connections except the TLS identity.
+#[derive(Clone)]
+pub(super) struct Route {
+    dial: Dial,
+    /// The server with its port written out, as proxies want it.
+    server: Uri,
+    /// For the whole of name look-up, TCP and proxy, and again for the TLS handshake.
+    timeout: Duration,
+    link: Arc<Link>,
+}
+
+#[derive(Clone)]
+struct Dial {
+    http: HttpConnector,
+    /// The proxy, and TLS for an `https://` one.
+    proxy: Option<(Proxy, Option<Tls>)>,
+}
+
+impl Route {
+    pub fn new(server: &Uri, proxy: Option<&Proxy>, timeout: Duration, link: Arc<Link>) -> Result<Self, Problem> {
+        let proxy = match proxy {
+            // The proxy's own certificate is checked by the system's rules, not by the cluster's authority.
+            Some(proxy) if proxy.address.scheme_str() == Some("https") => {
+                let host = proxy.address.host().unwrap_or_default();
+                Some((proxy.clone(), Some(Tls::new(&kube::Config::new(proxy.address.clone()), host)?)))
+            }
+            Some(proxy) => Some((proxy.clone(), None)),
+            None => None,
+        };
+        let dial = Dial { http: tcp_connector(timeout), proxy };
+        let port = server.port_u16().unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 });
+        let host = server.host().unwrap_or_default();
+        let scheme = server.scheme_str().unwrap_or("https");
+        let server = format!("{scheme}://{host}:{port}/")
+            .parse()
+            .map_err(|error| Problem::new(format!("the server address {server} is not usable")).because(error))?;
+        Ok(Self { dial, server, timeout, link })
+    }
+
+    /// A pool over this route. Sessions that share the TLS settings resume each other's TLS sessions.
+    pub fn transport(&self, config: &kube::Config) -> Result<Transport, Problem> {
+        let tls = match self.server.scheme_str() {
+            Some("http") => None,
+            _ => Some(Tls::new(config, self.server.host().unwrap_or_default())?),
+        };
+        Ok(Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(4)
+            .build(Connector { route: self.clone(), tls }))
+    }
+}
+
+/// TCP that finds out within half a minute that the other side is gone, and sends small requests at once.
+fn tcp_connector(timeout: Duration) -> HttpConnector {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_keepalive(Some(Duration::from_secs(15)));
+    http.set_keepalive_interval(Some(Duration::from_secs(5)));
+    http.set_keepalive_retries(Some(3));
+    #[cfg(target_os = "linux")]
+    http.set_tcp_user_timeout(Some(Duration::from_secs(20)));
+    // Shared among a name's addresses, so that one dead address leaves time for the next.
+    http.set_connect_timeout(Some(timeout));
+    http
+}
+
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    fn new(config: &kube::Config, host: &str) -> Result<Self, Problem> {
+        let settings = config.rustls_client_config().map_err(|error| {
+            Problem::new("the cluster's TLS settings cannot be used")
+                .because(super::error::innermost(&error))
+                .hint("check certificate-authority, client-certificate and client-key in the kubeconfig")
+        })?;
+        let name = config.tls_server_name.as_deref().unwrap_or(host);
+        let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(name.clone())
+            .map_err(|error| Problem::new(format!("{name:?} is not a server name")).because(error))?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(settings)), name })
+    }
+}
+
+/// Opens connections for the pool.
+#[derive(Clone)]
+pub(super) struct Connector {
+    route: Route,
+    tls: Option<Tls>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Self { route, tls } = self.clone();
+        Box::pin(async move {
+            let started = Instant::now();
+            let stream = within(route.timeout, Phase::Connect, route.dial.open(route.server.clone())).await?;
+            let connect = started.elapsed();
+            let Some(tls) = tls else {
+                route.link.record(connect, None);
+                return Ok(MaybeHttpsStream::Http(stream));
+            };
+            let started = Instant::now();
+            let handshake = async {
+                tls.connector.connect(tls.name, TokioIo::new(stream)).await.map_err(|error| ConnectError::tls(&error))
+            };
+            let stream = within(route.timeout, Phase::Handshake, handshake).await?;
+            route.link.record(connect, Some(started.elapsed()));
+            Ok(MaybeHttpsStream::from(stream))
+        })
+    }
+}
+
+impl Dial {
+    async fn open(mut self, server: Uri) -> Result<Outer, ConnectError> {
+        let Some((proxy, tls)) = self.proxy else {
+            let stream = self.http.call(server.clone()).await.map_err(|error| ConnectError::tcp(&server, &error))?;
+            return Ok(MaybeHttpsStream::Http(stream));
+        };
+        let failed = |error: &(dyn std::error::Error + 'static)| ConnectError::proxy(&proxy.address, error);
+        let stream = self.http.call(proxy.address.clone()).await.map_err(|error| failed(&error))?;
+        let stream: Outer = match tls {
+            None => MaybeHttpsStream::Http(stream),
+            Some(tls) => {
+                tls.connector.connect(tls.name, TokioIo::new(stream)).await.map_err(|error| failed(&error))?.into()
+            }
+        };
+        // Both kinds of tunnel want a connector; theirs hands out the one connection that there is.
+        let mut stream = Some(stream);
+        let ready = tower::service_fn(move |_: Uri| {
+            std::future::ready(stream.take().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
+        });
+        if proxy.socks {
+            let mut socks = SocksV5::new(proxy.address.clone(), ready);
+            if let Some((user, password)) = proxy.intercept.raw_auth() {
+                socks = socks.with_auth(user.to_owned(), password.to_owned());
+            }
+            socks.call(server).await.map_err(|error| failed(&error))
+        } else {
+            let mut tunnel = Tunnel::new(proxy.address.clone(), ready);
+            if let Some(header) = proxy.intercept.basic_auth() {
+                tunnel = tunnel.with_auth(header.clone());
+            }
+            tunnel.call(server).await.map_err(|error| failed(&error))
+        }
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    work: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(ConnectError::Timeout { phase, after: limit }))
+}
