@@ -1,5 +1,7 @@
 //! ekscope: a terminal explorer for Amazon EKS. This page is the map of the house.
 
+pub mod config;
 pub mod problem;
 pub mod store;
+pub mod ui;
 pub mod util;
