@@ -1,7 +1,9 @@
 //! ekscope: a terminal explorer for Amazon EKS. This page is the map of the house.
 
+pub mod config;
 pub mod kinds;
 pub mod problem;
 pub mod sources;
 pub mod store;
+pub mod ui;
 pub mod util;
