@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{Role, paint::Paint};
 use crate::{
-    config::document::{Document, Entry},
     problem::Problem,
+    util::document::{Document, Entry},
 };
 
 /// Whether a theme is made for dark or for light rooms.

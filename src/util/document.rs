@@ -40,6 +40,16 @@ impl<'a> Document<'a> {
         Table { document: self, name: String::new(), entries: &self.root }
     }
 
+    pub fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Whether the file is broken and may say something about `key` that could not be read.
+    pub fn has_lost(&self, key: &str) -> bool {
+        let mentions = |line: &str| !line.trim_start().starts_with('#') && line.contains(key);
+        !self.broken.is_empty() && self.text.lines().any(mentions)
+    }
+
     /// Zero-based line of a byte offset.
     fn line(&self, offset: usize) -> usize {
         let end = offset.min(self.text.len());
@@ -54,12 +64,16 @@ impl<'a> Document<'a> {
 /// A table in a file.
 pub struct Table<'d> {
     document: &'d Document<'d>,
-    /// As in its header: `ui`, or nothing for the top of the file.
     name: String,
     entries: &'d DeTable<'d>,
 }
 
 impl<'d> Table<'d> {
+    /// As in its header, `ui`, or nothing for the top of the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The entries in the order in which they are written, without those on lines that are not TOML.
     pub fn entries(&self) -> Vec<Entry<'d>> {
         let broken = &self.document.broken;
@@ -85,15 +99,14 @@ impl<'d> Table<'d> {
 }
 
 /// Where a value comes from.
-#[derive(Clone, Copy)]
 enum Place<'d> {
     File(&'d Document<'d>, usize),
-    Environment(&'d str),
+    Environment(String),
 }
 
 impl Place<'_> {
-    fn offset(self) -> usize {
-        if let Self::File(_, offset) = self { offset } else { 0 }
+    fn offset(&self) -> usize {
+        if let Self::File(_, offset) = self { *offset } else { 0 }
     }
 }
 
@@ -122,7 +135,7 @@ pub struct Entry<'d> {
 
 impl<'d> Entry<'d> {
     /// A value that an environment variable gives. A list is written with commas.
-    pub fn from_environment(variable: &'d str, key: &str, value: String) -> Self {
+    pub fn from_environment(variable: String, key: &str, value: String) -> Self {
         Self {
             key: key.to_owned(),
             table: String::new(),
@@ -234,7 +247,7 @@ impl<'d> Entry<'d> {
 
     /// The value as a table, if it is one.
     pub fn as_table(&self) -> Option<Table<'d>> {
-        let (Given::Toml(value), Place::File(document, _)) = (&self.value, self.place) else { return None };
+        let (Given::Toml(value), Place::File(document, _)) = (&self.value, &self.place) else { return None };
         let entries = value.get_ref().as_table()?;
         let name = if self.table.is_empty() { self.key.clone() } else { format!("{}.{}", self.table, self.key) };
         Some(Table { document, name, entries })
