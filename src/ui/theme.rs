@@ -199,6 +199,13 @@ pub struct Theme {
     styles: [Style; Role::COUNT],
 }
 
+impl Default for Theme {
+    /// Text as the terminal has it, for when there is nothing better.
+    fn default() -> Self {
+        Self { name: String::new(), kind: Kind::default(), styles: [Style::new(); Role::COUNT] }
+    }
+}
+
 impl Theme {
     /// The style of a role, to be patched over what lies below.
     pub fn style(&self, role: Role) -> Style {
