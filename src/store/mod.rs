@@ -1,2 +1,3 @@
 //! Data at rest.
+pub mod query;
 pub mod value;

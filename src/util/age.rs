@@ -34,6 +34,28 @@ pub fn human(seconds: i64) -> String {
     }
 }
 
+/// Seconds of a length of time as [`human`] writes it and people type it: `90s`, `2d4h`, `1w`. `None` where the text is
+/// none: every number needs its unit.
+pub fn parse(text: &str) -> Option<i64> {
+    let mut seconds: i64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, unit_on) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let unit = match unit_on.as_bytes().first()? {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86_400,
+            b'w' => 7 * 86_400,
+            b'y' => 365 * 86_400,
+            _ => return None,
+        };
+        seconds = number.parse::<i64>().ok()?.checked_mul(unit)?.checked_add(seconds)?;
+        rest = &unit_on[1..];
+    }
+    (!text.is_empty()).then_some(seconds)
+}
+
 /// Seconds until [`human`] of this age gives another text, so that the loop wakes only then.
 pub fn changes_in(seconds: i64) -> i64 {
     let step = match seconds {
@@ -74,6 +96,20 @@ mod tests {
             (252_288_000, "8y"),
         ] {
             assert_eq!(human(seconds), text, "{seconds} s");
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for seconds in [0, 119, 200, 11_000, 180_000, 63_158_400] {
+            let text = human(seconds);
+            let lost = seconds - parse(&text).unwrap();
+            assert!((0..60).contains(&lost), "{text}: {lost}");
+        }
+        assert_eq!(parse("2d4h"), Some(187_200));
+        assert_eq!(parse("1w"), Some(604_800));
+        for text in ["", "3", "h", "3h4", "-3h", "1.5h", "3 h", "3x", "3é", "99999999999999999y"] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
