@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const IN_CLUSTER: &str = "in-cluster";
 
 /// What the process was given. Read once at the edge, so that nothing below asks the real environment.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     /// `KUBECONFIG`: a list of files in the form of `PATH`.
     pub kubeconfig: Option<OsString>,
@@ -60,7 +60,7 @@ pub struct ContextEntry {
 }
 
 /// All contexts that the user has, merged from all files.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Contexts {
     merged: Kubeconfig,
     /// The files that were looked for, for messages.
@@ -78,6 +78,13 @@ pub(super) struct Target {
     pub namespace: String,
     /// Set in a pod: a file that is read again, since cluster authorities rotate.
     pub authority_file: Option<PathBuf>,
+}
+
+/// The names only: the files hold secrets.
+impl std::fmt::Debug for Contexts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Contexts").field(&self.list()).finish()
+    }
 }
 
 impl Contexts {

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use super::error::SendError;
-use super::plugin::{Plugin, PluginFailure};
+use super::plugin::Plugin;
 use super::transport::{Route, Transport};
 use crate::problem::Problem;
 
@@ -66,6 +66,21 @@ impl SignIn {
                  of this identity"
             ),
         }
+    }
+}
+
+/// Why there are no credentials, and the command that signs in again when that would help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct CredentialFailure {
+    pub problem: Problem,
+    /// Program and arguments, to be run in a terminal.
+    pub login: Option<Vec<String>>,
+}
+
+impl From<Problem> for CredentialFailure {
+    fn from(problem: Problem) -> Self {
+        Self { problem, login: None }
     }
 }
 
@@ -126,7 +141,7 @@ impl Source {
         })
     }
 
-    async fn mint(&self) -> Result<Minted, PluginFailure> {
+    async fn mint(&self) -> Result<Minted, CredentialFailure> {
         match self {
             Self::Fixed(authorization) => Ok(Minted { authorization: authorization.clone(), ..Minted::default() }),
             Self::Plugin(plugin) => plugin.run().await,
@@ -191,7 +206,7 @@ pub(super) struct Keeper {
 #[derive(Default)]
 struct State {
     grant: Option<Arc<Grant>>,
-    failure: Option<(Instant, PluginFailure)>,
+    failure: Option<(Instant, CredentialFailure)>,
     /// When the server last refused a grant that had just been renewed.
     refused: Option<Instant>,
 }
@@ -203,16 +218,15 @@ impl Keeper {
     }
 
     /// The current grant; fetches one when there is none, or when it is about to expire.
-    pub async fn grant(&self) -> Result<Arc<Grant>, SendError> {
+    pub async fn grant(&self, now: Timestamp) -> Result<Arc<Grant>, SendError> {
         let mut state = self.state.lock().await;
-        let now = Timestamp::now();
         if let Some(grant) = &state.grant
             && grant.renew_at.is_none_or(|at| now < at)
         {
             return Ok(Arc::clone(grant));
         }
         let current = state.grant.clone();
-        match (self.fetch(&mut state).await, current) {
+        match (self.fetch(&mut state, now).await, current) {
             // What cannot be renewed is good until it expires; a token file has no expiry that we know.
             (Err(_), Some(current)) if current.expires.is_none_or(|at| now < at) => Ok(current),
             (outcome, _) => outcome,
@@ -220,15 +234,15 @@ impl Keeper {
     }
 
     /// After a 401: a newer grant than the refused one, or none when there is nothing to renew.
-    pub async fn renew(&self, refused: &Grant) -> Result<Option<Arc<Grant>>, SendError> {
+    pub async fn renew(&self, refused: &Grant, now: Timestamp) -> Result<Option<Arc<Grant>>, SendError> {
         if matches!(self.source, Source::Fixed(_)) {
             return Ok(None);
         }
         let mut state = self.state.lock().await;
         match &state.grant {
-            Some(grant) if grant.generation != refused.generation => return Ok(Some(Arc::clone(grant))),
-            _ if state.refused.is_some_and(|at| at.elapsed() < FAILURE_STANDS) => return Ok(None),
-            _ => self.fetch(&mut state).await.map(Some),
+            Some(grant) if grant.generation != refused.generation => Ok(Some(Arc::clone(grant))),
+            _ if state.refused.is_some_and(|at| at.elapsed() < FAILURE_STANDS) => Ok(None),
+            _ => self.fetch(&mut state, now).await.map(Some),
         }
     }
 
@@ -249,14 +263,14 @@ impl Keeper {
         }
     }
 
-    async fn fetch(&self, state: &mut State) -> Result<Arc<Grant>, SendError> {
+    async fn fetch(&self, state: &mut State, now: Timestamp) -> Result<Arc<Grant>, SendError> {
         if let Some((at, failure)) = &state.failure
             && at.elapsed() < FAILURE_STANDS
         {
             return Err(SendError::Credentials(failure.clone()));
         }
         let granted = match self.source.mint().await {
-            Ok(minted) => self.admit(minted, state.grant.as_deref()),
+            Ok(minted) => self.admit(minted, state.grant.as_deref(), now),
             Err(failure) => Err(failure),
         };
         match granted {
@@ -274,7 +288,7 @@ impl Keeper {
         }
     }
 
-    fn admit(&self, minted: Minted, before: Option<&Grant>) -> Result<Grant, PluginFailure> {
+    fn admit(&self, minted: Minted, before: Option<&Grant>, now: Timestamp) -> Result<Grant, CredentialFailure> {
         let transport = match (&minted.identity, before) {
             (None, _) => self.transport.clone(),
             // The same certificate again: the open connections are still good.
@@ -289,7 +303,6 @@ impl Keeper {
                 self.route.transport(&config)?
             }
         };
-        let now = Timestamp::now();
         let renew_at = match (&self.source, minted.expires) {
             (Source::File { .. }, _) => Some(now + FILE_LIFE),
             (_, Some(expires)) => {

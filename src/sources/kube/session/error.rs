@@ -7,7 +7,7 @@ use http::Uri;
 use rustls::{AlertDescription, CertificateError};
 
 use super::Session;
-use super::plugin::PluginFailure;
+use super::credential::CredentialFailure;
 use crate::problem::Problem;
 
 /// Why a request brought no answer. Answers that say no (403, 404, 429 …) are answers, see
@@ -31,7 +31,7 @@ pub enum SendError {
     },
     /// The credentials could not be had at all.
     #[error("{0}")]
-    Credentials(PluginFailure),
+    Credentials(CredentialFailure),
     /// Refused before anything was sent: the session only reads.
     #[error("read-only: {method} {path} is not sent")]
     ReadOnly { method: http::Method, path: String },

@@ -28,9 +28,8 @@ use jiff::Timestamp;
 use kube::config::{AuthInfo, ExecAuthCluster};
 
 pub use self::contexts::{ContextEntry, Contexts, Environment};
-pub use self::credential::SignIn;
+pub use self::credential::{CredentialFailure, SignIn};
 pub use self::error::{ConnectError, Phase, SendError, TlsFault};
-pub use self::plugin::PluginFailure;
 pub use self::proxy::ProxyVariables;
 pub use self::status::{ApiStatus, Denied, collect, status_of};
 pub use self::transport::LinkSample;
@@ -144,9 +143,10 @@ impl Session {
             Source::take(&mut target.auth, &target.cluster, &user, environment.aws_profile.as_deref())?;
 
         let mut config = kube::Config::new(base.clone());
-        config.root_cert = authority(&target.cluster)?;
-        config.root_cert_file = target.authority_file;
         config.accept_invalid_certs = target.cluster.insecure_skip_tls_verify.unwrap_or(false);
+        // Where nothing is checked, the system's certificates need not be read either.
+        config.root_cert = if config.accept_invalid_certs { Some(Vec::new()) } else { authority(&target.cluster)? };
+        config.root_cert_file = target.authority_file;
         config.tls_server_name.clone_from(&target.cluster.tls_server_name);
         config.auth_info = target.auth;
 
@@ -199,12 +199,14 @@ impl Session {
         for (name, value) in &self.0.headers {
             request.headers_mut().append(name.clone(), value.clone());
         }
-        let grant = self.0.keeper.grant().await?;
+        let grant = self.0.keeper.grant(Timestamp::now()).await?;
         let response = self.attempt(request.clone(), &grant).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let Some(renewed) = self.0.keeper.renew(&grant).await? else { return Err(unauthorized(response).await) };
+        let Some(renewed) = self.0.keeper.renew(&grant, Timestamp::now()).await? else {
+            return Err(unauthorized(response).await);
+        };
         let response = self.attempt(request, &renewed).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
@@ -219,9 +221,10 @@ impl Session {
         }
         let answer = grant.transport.request(request.map(Full::new));
         let limit = self.0.request_timeout;
-        let answer = match limit.is_zero() {
-            true => answer.await,
-            false => tokio::time::timeout(limit, answer).await.map_err(|_| SendError::NoAnswer(limit))?,
+        let answer = if limit.is_zero() {
+            answer.await
+        } else {
+            tokio::time::timeout(limit, answer).await.map_err(|_| SendError::NoAnswer(limit))?
         };
         answer.map_err(|error| SendError::of_pool(&error))
     }

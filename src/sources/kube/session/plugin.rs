@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-use super::credential::{Identity, Minted, bearer};
+use super::credential::{CredentialFailure, Identity, Minted, bearer};
 use super::error::innermost;
 use super::redact::redact;
 use crate::problem::Problem;
@@ -23,21 +23,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_OUTPUT_BYTES: usize = 256 * 1024;
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 const GROUP: &str = "client.authentication.k8s.io/";
-
-/// Why a plugin gave no credentials, and the command that signs in again when that would help.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}")]
-pub struct PluginFailure {
-    pub problem: Problem,
-    /// Program and arguments, to be run in a terminal.
-    pub login: Option<Vec<String>>,
-}
-
-impl From<Problem> for PluginFailure {
-    fn from(problem: Problem) -> Self {
-        Self { problem, login: None }
-    }
-}
 
 /// A plugin, ready to run.
 pub(super) struct Plugin {
@@ -66,16 +51,14 @@ impl Plugin {
             .because(format!("known are {GROUP}{}", VERSIONS.join(", ")))
             .hint("write the kubeconfig anew, for EKS with `aws eks update-kubeconfig`"));
         }
-        let cluster = match exec.provide_cluster_info {
-            true => Some(ExecAuthCluster::try_from(cluster).map_err(|error| {
-                Problem::new("the cluster's certificate authority cannot be read").because(innermost(&error))
-            })?),
-            false => None,
-        };
+        let described = exec.provide_cluster_info.then(|| ExecAuthCluster::try_from(cluster)).transpose();
+        let described = described.map_err(|error| {
+            Problem::new("the cluster's certificate authority cannot be read").because(innermost(&error))
+        })?;
         let info = serde_json::json!({
             "kind": "ExecCredential",
             "apiVersion": api_version,
-            "spec": match &cluster {
+            "spec": match &described {
                 Some(cluster) => serde_json::json!({ "interactive": false, "cluster": cluster }),
                 None => serde_json::json!({ "interactive": false }),
             },
@@ -115,7 +98,7 @@ impl Plugin {
     }
 
     /// Runs the plugin once. Dropping the future kills it and its children.
-    pub async fn run(&self) -> Result<Minted, PluginFailure> {
+    pub async fn run(&self) -> Result<Minted, CredentialFailure> {
         let started = Instant::now();
         let mut output = Output::default();
         let status = match self.spawn() {
@@ -132,7 +115,7 @@ impl Plugin {
             Ok(Err(error)) => {
                 Err(Problem::new(format!("the credential plugin {} failed", self.command)).because(error).into())
             }
-            Ok(Ok(status)) if !status.success() => Err(self.failed(status, &said)),
+            Ok(Ok(status)) if !status.success() => Err(self.failed(&status.to_string(), &said)),
             Ok(Ok(_)) => self.read(&output.stdout).map_err(|why| {
                 Problem::new(format!("the credential plugin {} gave no credentials", self.command))
                     .because(format!("{why}{}", tail(&said)))
@@ -205,7 +188,8 @@ impl Plugin {
         }
     }
 
-    fn failed(&self, status: ExitStatus, said: &str) -> PluginFailure {
+    /// What a plugin that ended with an error says, and the way out of it.
+    pub(super) fn failed(&self, status: &str, said: &str) -> CredentialFailure {
         let problem = Problem::new(format!("the credential plugin {} failed", self.command))
             .because(format!("{status}{}", tail(said)));
         let lower = said.to_ascii_lowercase();
@@ -221,7 +205,7 @@ impl Plugin {
         if let Some(profile) = &self.profile {
             login.extend(["--profile".to_owned(), profile.clone()]);
         }
-        PluginFailure { problem: problem.hint(format!("sign in with `{}`", login.join(" "))), login: Some(login) }
+        CredentialFailure { problem: problem.hint(format!("sign in with `{}`", login.join(" "))), login: Some(login) }
     }
 
     /// The command line for messages, without secrets.

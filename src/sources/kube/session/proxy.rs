@@ -8,8 +8,8 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::problem::Problem;
 
-/// The proxy variables of the environment; the upper-case spelling goes first.
-#[derive(Debug, Clone, Default)]
+/// The proxy variables of the environment; the upper-case spelling goes first. Not for logs: they may hold passwords.
+#[derive(Clone, Default)]
 pub struct ProxyVariables {
     pub https_proxy: Option<String>,
     pub http_proxy: Option<String>,

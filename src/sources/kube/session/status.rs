@@ -59,7 +59,7 @@ impl ApiStatus {
         status.code = code;
         if status.message.is_empty() {
             let reason = http::StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason());
-            status.message = reason.unwrap_or("no reason given").to_owned();
+            status.message = reason.unwrap_or("no reason given").into();
         }
         let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         status.retry_after = status.retry_after.or(seconds.map(Duration::from_secs));
@@ -88,11 +88,11 @@ impl ApiStatus {
         let (verb, text) = text.split_once(' ')?;
         let mut denied = Denied { user: user.to_owned(), verb: verb.to_owned(), ..Denied::default() };
         if let Some(path) = text.strip_prefix("path \"") {
-            denied.resource = path.split_once('"')?.0.to_owned();
+            denied.resource = path.split_once('"')?.0.into();
             return Some(denied);
         }
         let (resource, text) = text.strip_prefix("resource \"")?.split_once('"')?;
-        denied.resource = resource.to_owned();
+        denied.resource = resource.into();
         denied.group = quoted_after(text, "in API group \"").unwrap_or_default();
         denied.namespace = quoted_after(text, "in the namespace \"");
         Some(denied)
