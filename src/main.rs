@@ -1,1 +1,5 @@
-fn main() {}
+//! Parses the arguments, runs, and gives the exit code.
+
+fn main() -> std::process::ExitCode {
+    ekscope::cli::main()
+}

@@ -1,4 +1,54 @@
-//! Data in: everything that reads from outside. Sources decode and send typed batches; they know neither the store's
-//! tables nor any view.
+//! Data in: tasks on a thread of their own that decode what comes and send batches over one bounded channel to the app
+//! loop. They know the store's and the kinds' types, never a view or a key.
 
 pub mod kube;
+pub mod runner;
+
+use std::any::Any;
+
+use crate::{
+    kinds::{ColumnInfo, KindId},
+    store::{
+        intern::Fresh,
+        stream::{StreamId, StreamState},
+        table::Covers,
+    },
+};
+
+/// What sources tell the loop, in order: symbols are valid from the batch on that carries them.
+#[derive(Debug)]
+pub enum Message {
+    Batch(Batch),
+    /// A list is complete: rows of the stream that it did not mention are gone.
+    Complete {
+        stream: StreamId,
+        kind: KindId,
+        covers: Covers,
+        epoch: u32,
+    },
+    State {
+        stream: StreamId,
+        state: StreamState,
+    },
+    /// The answer to a fetch.
+    Fetched {
+        ticket: u64,
+        answer: kube::fetch::Answer,
+    },
+}
+
+/// Changes of one kind.
+#[derive(Debug)]
+pub struct Batch {
+    pub stream: StreamId,
+    pub kind: KindId,
+    pub epoch: u32,
+    pub fresh: Fresh,
+    /// A `Changes<R>` of the kind's row type.
+    pub changes: Box<dyn Any + Send>,
+    pub count: usize,
+    /// Columns that the server decided, before the first rows that use them.
+    pub columns: Option<Vec<ColumnInfo>>,
+    /// How many objects of this stream could not be read so far.
+    pub undecodable: usize,
+}

@@ -97,6 +97,11 @@ impl Query {
             && self.terms.iter().zip(&previous.terms).all(|(new, old)| new == old || new.narrows(old))
     }
 
+    /// Whether a row may come to satisfy it, or cease to, just because time goes by.
+    pub fn depends_on_time(&self) -> bool {
+        self.terms.iter().any(|term| matches!(term.test, Test::Column { test: ColumnTest::Compare(..), .. }))
+    }
+
     /// The parts of a cell's text that made the row a hit, for highlighting: sorted, apart, on character boundaries.
     pub fn highlights(&self, column: usize, text: &str) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();

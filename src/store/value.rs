@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, net::IpAddr};
 
+use super::intern::Sym;
 use crate::util::{age, quantity};
 
 /// How well an object is. One key filters a table to what is neither `Ok` nor `Done`.
@@ -31,6 +32,8 @@ pub enum Value<'a> {
     /// Not known, or not to be known here (metrics absent, node gone).
     Unknown,
     Text(Cow<'a, str>),
+    /// Text that many rows share, with its symbol, so that a filter asks once for each text.
+    Symbol(Sym, &'a str),
     /// Text that says how something is, with its colour.
     Status(Health, Cow<'a, str>),
     Int(i64),
@@ -70,6 +73,7 @@ impl<'a> Value<'a> {
     pub fn render(&self, now: i64) -> Cow<'_, str> {
         match self {
             Value::Unknown => Cow::Borrowed("–"),
+            Value::Symbol(_, text) => Cow::Borrowed(text),
             Value::Text(text) | Value::Status(_, text) => Cow::Borrowed(text),
             Value::Int(number) => Cow::Owned(number.to_string()),
             Value::Float(number) => Cow::Owned(number.to_string()),
@@ -112,6 +116,7 @@ impl<'a> Value<'a> {
             Value::Since(instant) => Some((now - instant) as f64),
             Value::Span(seconds) => Some(*seconds as f64),
             Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+            Value::Symbol(_, text) => quantity::parse(text),
             Value::Text(text) | Value::Status(_, text) => quantity::parse(text),
             Value::Unknown | Value::Ip(_) => None,
         }
@@ -120,6 +125,7 @@ impl<'a> Value<'a> {
     /// The words of a cell that a plain filter word looks at; numbers and times are not words.
     pub fn words(&self) -> Option<Cow<'_, str>> {
         match self {
+            Value::Symbol(_, text) => Some(Cow::Borrowed(text)),
             Value::Text(text) | Value::Status(_, text) => Some(Cow::Borrowed(text)),
             Value::Ip(_) | Value::Ratio(..) => Some(self.render(0)),
             _ => None,
@@ -128,7 +134,10 @@ impl<'a> Value<'a> {
 
     /// Whether numbers belong on the right.
     pub fn is_numeric(&self) -> bool {
-        !matches!(self, Value::Unknown | Value::Text(_) | Value::Status(..) | Value::Bool(_) | Value::Ip(_))
+        !matches!(
+            self,
+            Value::Unknown | Value::Text(_) | Value::Symbol(..) | Value::Status(..) | Value::Bool(_) | Value::Ip(_)
+        )
     }
 
     /// A prefix of the sort order: `a.key() < b.key()` means that a comes before b; where keys are equal and
@@ -151,6 +160,7 @@ impl<'a> Value<'a> {
         }
         match self {
             Value::Unknown => u128::MAX,
+            Value::Symbol(_, text) => prefix(text),
             Value::Text(text) | Value::Status(_, text) => prefix(text),
             Value::Int(number) => signed(*number),
             Value::Float(number) => float(*number),
@@ -172,6 +182,7 @@ impl<'a> Value<'a> {
     /// Whether equal keys mean equal values.
     pub fn key_is_exact(&self) -> bool {
         match self {
+            Value::Symbol(_, text) => text.len() <= 15,
             Value::Text(text) | Value::Status(_, text) => text.len() <= 15,
             _ => true,
         }
@@ -179,10 +190,19 @@ impl<'a> Value<'a> {
 
     /// The whole order; `key` is its prefix.
     pub fn compare(&self, other: &Value<'_>) -> Ordering {
-        self.key().cmp(&other.key()).then_with(|| match (self, other) {
-            (Value::Text(a) | Value::Status(_, a), Value::Text(b) | Value::Status(_, b)) => a.cmp(b),
+        self.key().cmp(&other.key()).then_with(|| match (self.as_text(), other.as_text()) {
+            (Some(a), Some(b)) => a.cmp(b),
             _ => Ordering::Equal,
         })
+    }
+
+    /// The text of a textual value.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Symbol(_, text) => Some(text),
+            Value::Text(text) | Value::Status(_, text) => Some(text),
+            _ => None,
+        }
     }
 }
 

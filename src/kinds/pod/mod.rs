@@ -1,5 +1,243 @@
-//! Pods.
+//! Pods: the biggest table. STATUS, READY and RESTARTS are kubectl's (`status`), requests are the effective ones
+//! (`resources`); group, zone and capacity type come from the node's row.
 
 pub mod resources;
 pub mod status;
 pub mod wire;
+
+use std::net::IpAddr;
+
+use super::{
+    At, Decoder, Definition, Drill, HasId, Kind, Wired, node::Node, percent, seconds, wire::ObjectMeta,
+};
+use crate::store::{
+    intern::{Interner, Sym},
+    lens::Pin,
+    table::Meta,
+    value::{Health, Value},
+    world::{Amounts, Joins},
+};
+
+pub struct Pod;
+
+/// What is kept of a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub node: Sym,
+    pub nominated: Sym,
+    pub service_account: Sym,
+    pub status: Sym,
+    pub qos: Sym,
+    pub health: Health,
+    pub ready: u16,
+    pub containers: u16,
+    pub gates_ready: u16,
+    pub gates: u16,
+    pub restarts: u32,
+    pub last_restart: u32,
+    /// IPv4 or IPv6, `None` while there is none.
+    pub ip: Option<IpAddr>,
+    pub requests: Amounts,
+    pub limits: Amounts,
+    /// Whether it holds its requests on its node: placed, and not finished.
+    pub counted: bool,
+}
+
+impl Pod {
+    fn node<'a>(row: &Row, at: &At<'a>) -> Option<&'a super::node::Row> {
+        let world = at.world;
+        let id = world.joins.nodes.get(&row.node)?;
+        world.table::<Node>().get(*id).map(|(_, node)| node)
+    }
+
+    fn from_node<'a>(row: &Row, at: &At<'a>, field: fn(&super::node::Row) -> Sym) -> Value<'a> {
+        match Self::node(row, at).map(field) {
+            Some(sym) if !sym.is_empty() => at.plain(sym),
+            _ => Value::Unknown,
+        }
+    }
+
+    fn used(at: &At<'_>) -> Option<Amounts> {
+        at.world.usage.of(at.meta.uid)
+    }
+}
+
+impl Wired for Pod {
+    type Wire = wire::Pod;
+
+    fn meta(wire: &wire::Pod) -> &ObjectMeta {
+        wire.metadata.as_ref().unwrap_or(&super::NO_META)
+    }
+
+    fn row(pod: &wire::Pod, interner: &mut Interner) -> Row {
+        let no_spec = wire::PodSpec::default();
+        let no_status = wire::PodStatus::default();
+        let spec = pod.spec.as_ref().unwrap_or(&no_spec);
+        let now = pod.status.as_ref().unwrap_or(&no_status);
+        let state = status::of(pod);
+        let gates_ready = spec
+            .readiness_gates
+            .iter()
+            .filter(|gate| {
+                now.conditions
+                    .iter()
+                    .any(|condition| condition.r#type == gate.condition_type && condition.status == "True")
+            })
+            .count();
+        let amounts = |resources: resources::Resources| Amounts {
+            cpu: resources.cpu_milli,
+            memory: resources.memory_bytes,
+        };
+        Row {
+            node: interner.bytes(&spec.node_name),
+            nominated: interner.bytes(&now.nominated_node_name),
+            service_account: interner.bytes(&spec.service_account_name),
+            status: interner.text(&state.status),
+            qos: interner.bytes(&now.qos_class),
+            health: state.health,
+            ready: small(state.ready as usize),
+            containers: small(state.total as usize),
+            gates_ready: small(gates_ready),
+            gates: small(spec.readiness_gates.len()),
+            restarts: state.restarts,
+            last_restart: seconds(state.last_restart),
+            ip: std::str::from_utf8(&now.pod_ip).ok().and_then(|ip| ip.parse().ok()),
+            requests: amounts(resources::requests(pod)),
+            limits: amounts(resources::limits(pod)),
+            counted: !spec.node_name.is_empty() && now.phase != "Succeeded" && now.phase != "Failed",
+        }
+    }
+}
+
+fn small(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+type Column = super::Column<Row>;
+
+const COLUMNS: &[Column] = &[
+    Column::NAMESPACE,
+    Column::NAME,
+    Column::text("ready", "Ready containers of all", |row, _| {
+        Value::Ratio(u32::from(row.ready), u32::from(row.containers))
+    })
+    .rank(1),
+    Column::text("status", "What kubectl says of the pod", |row, at| at.plain(row.status)).rank(0),
+    Column::number("restarts", "Restarts of its containers", |row, _| Value::Int(i64::from(row.restarts))).rank(2),
+    Column::number("last-restart", "Time since the last restart", |row, _| At::since(row.last_restart)).rank(6),
+    Column::number("cpu", "CPU in use (metrics.k8s.io)", |_, at| {
+        Pod::used(at).map_or(Value::Unknown, |used| Value::Cpu(used.cpu))
+    })
+    .joined()
+    .total()
+    .rank(4),
+    Column::number("cpu-req", "CPU requested, effectively", |row, _| Value::Cpu(row.requests.cpu)).total().rank(5),
+    Column::number("%cpu-req", "CPU in use, percent of what is requested", |row, at| {
+        Pod::used(at).map_or(Value::Unknown, |used| percent(used.cpu, row.requests.cpu))
+    })
+    .joined()
+    .rank(7),
+    Column::number("cpu-lim", "CPU limit", |row, _| match row.limits.cpu {
+        0 => Value::Unknown,
+        milli => Value::Cpu(milli),
+    })
+    .wide(),
+    Column::number("mem", "Memory in use (metrics.k8s.io)", |_, at| {
+        Pod::used(at).map_or(Value::Unknown, |used| Value::Memory(used.memory))
+    })
+    .joined()
+    .total()
+    .rank(4),
+    Column::number("mem-req", "Memory requested, effectively", |row, _| Value::Memory(row.requests.memory))
+        .total()
+        .rank(5),
+    Column::number("%mem-req", "Memory in use, percent of what is requested", |row, at| {
+        Pod::used(at).map_or(Value::Unknown, |used| percent(used.memory, row.requests.memory))
+    })
+    .joined()
+    .rank(7),
+    Column::number("mem-lim", "Memory limit", |row, _| match row.limits.memory {
+        0 => Value::Unknown,
+        bytes => Value::Memory(bytes),
+    })
+    .wide(),
+    Column::text("group", "Node group or pool of its node", |row, at| Pod::from_node(row, at, |node| node.group))
+        .joined()
+        .rank(4),
+    Column::text("zone", "Availability zone of its node", |row, at| Pod::from_node(row, at, |node| node.zone))
+        .joined()
+        .rank(5),
+    Column::text("ip", "Address of the pod", |row, _| row.ip.map_or_else(Value::none, Value::Ip)).rank(8),
+    Column::text("node", "Node that it runs on", |row, at| at.symbol(row.node)).rank(3),
+    Column::text("nominated node", "Node that is being made free for it", |row, at| at.symbol(row.nominated)).wide(),
+    Column::text("readiness gates", "Readiness gates that hold, of all", |row, _| match row.gates {
+        0 => Value::none(),
+        gates => Value::Ratio(u32::from(row.gates_ready), u32::from(gates)),
+    })
+    .wide(),
+    Column::text("owner", "What made it", |_, at| at.symbol(at.meta.owner_name)).wide(),
+    Column::text("owner-kind", "Kind of what made it", |_, at| at.symbol(at.meta.owner_kind)).wide(),
+    Column::text("service-account", "Service account", |row, at| at.symbol(row.service_account)).wide(),
+    Column::text("qos", "Quality of service class", |row, at| at.symbol(row.qos)).wide(),
+    Column::LABELS,
+    Column::AGE,
+];
+
+impl Kind for Pod {
+    type Row = Row;
+    const DEFINITION: Definition = Definition {
+        plural: "pods",
+        kind: "Pod",
+        group: "",
+        version: "v1",
+        namespaced: true,
+        aliases: &["po", "pod"],
+        sort: None,
+        joins: &["nodes"],
+    };
+
+    fn columns() -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn health(row: &Row, _at: &At<'_>) -> Health {
+        row.health
+    }
+
+    fn drill(_row: &Row, at: &At<'_>) -> Option<Drill> {
+        Some(Drill {
+            plural: "containers".to_owned(),
+            namespace: Some(at.world.symbols.get(at.meta.namespace).to_owned()),
+            pin: Some(Pin::Parent {
+                uid: at.meta.uid,
+                namespace: at.world.symbols.get(at.meta.namespace).to_owned(),
+                name: at.name.to_owned(),
+            }),
+        })
+    }
+
+    fn joined(joins: &mut Joins, _id: u32, old: Option<(&Meta, &Row)>, new: Option<(&Meta, &Row)>) {
+        let mut touched = false;
+        if let Some((_, row)) = old.filter(|(_, row)| row.counted) {
+            let totals = joins.on_node.entry(row.node).or_default();
+            totals.pods = totals.pods.saturating_sub(1);
+            totals.requests.subtract(row.requests);
+            totals.limits.subtract(row.limits);
+            touched = true;
+        }
+        if let Some((_, row)) = new.filter(|(_, row)| row.counted) {
+            let totals = joins.on_node.entry(row.node).or_default();
+            totals.pods += 1;
+            totals.requests.add(row.requests);
+            totals.limits.add(row.limits);
+            touched = true;
+        }
+        if touched {
+            joins.bump(Node::ID);
+        }
+    }
+
+    fn decoder() -> Box<dyn Decoder> {
+        Self::wired()
+    }
+}

@@ -1,3 +1,8 @@
-//! Kubernetes as a source: signing in, reading frames, watching.
+//! Data in from the Kubernetes API.
 
+pub mod cluster;
+pub mod discovery;
+pub mod fetch;
 pub mod session;
+pub mod stream;
+pub mod wire;

@@ -49,6 +49,16 @@ impl Matcher {
         }
     }
 
+    /// Whether it can be in an address or a ratio; most words cannot, and these need not be written out for them.
+    pub fn may_match_digits(&self) -> bool {
+        match &self.kind {
+            Kind::Regex(_) => true,
+            Kind::Word(_) => {
+                self.source.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':' | b'/'))
+            }
+        }
+    }
+
     pub fn matches(&self, text: &str) -> bool {
         match &self.kind {
             Kind::Regex(regex) => regex.is_match(text),

@@ -1,0 +1,39 @@
+//! What the app can ask for: the only way from a key to the world outside. Plain data, so that tests assert it.
+
+use super::{model::PromptKind, streams::Want};
+use crate::{sources::kube::fetch::Request, store::stream::StreamId};
+
+/// Something to be done by the runtime.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Leave the cluster and connect to a context.
+    Connect(Option<String>),
+    Open(StreamId, Want),
+    Close(StreamId),
+    Fetch {
+        ticket: u64,
+        request: Request,
+    },
+    Copy(String),
+    /// Write what is to be remembered.
+    Save,
+    /// Stop as the shell's Ctrl-Z would.
+    Suspend,
+    /// Draw the whole screen again.
+    Redraw,
+    Theme(String),
+    /// Keep a typed line.
+    Remember(PromptKind, String),
+}
+
+/// What to do with the answer to a fetch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ticket {
+    /// Show an object's YAML under this title.
+    Yaml {
+        title: String,
+    },
+    Version,
+    Namespaces(crate::kinds::KindId),
+    Discovery,
+}

@@ -1,0 +1,553 @@
+//! The loop's state: the world, the streams that feed it, the views on their stack, and what the user is in the midst
+//! of. Changed by `update` and the commands only.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ratatui::layout::Rect;
+use tui_textarea::TextArea;
+
+use super::{
+    effect::{Effect, Ticket},
+    streams::{Streams, Want},
+};
+use crate::{
+    command::{self, Command},
+    config::{
+        keymap::KeyMap,
+        settings::Config,
+        state::{ContextState, State},
+    },
+    kinds::{KindId, KindInfo},
+    problem::Problem,
+    sources::kube::session::{ContextEntry, Facts},
+    store::{
+        lens::{Lens, Pin, Scope, Sort},
+        query::{self, Query},
+        stream::StreamState,
+        world::World,
+    },
+    ui::theme::{Role, Theme},
+    view::{View, table::TableView},
+};
+
+/// How long a note stands in the footer, milliseconds.
+const TOAST: i64 = 6_000;
+/// Notes that are kept.
+const MESSAGES: usize = 2_000;
+
+/// What the prompt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptKind {
+    /// `:`
+    Command,
+    /// `/`
+    Filter,
+}
+
+/// A line that is being typed.
+pub struct Prompt {
+    pub kind: PromptKind,
+    pub text: TextArea<'static>,
+    /// What it could become, best first.
+    pub suggestions: Vec<String>,
+    pub chosen: Option<usize>,
+    /// Where Up and Down are in the history; `None` is the line itself.
+    pub recalled: Option<usize>,
+    /// The filter before it was changed, for Esc.
+    pub before: String,
+}
+
+impl Prompt {
+    pub fn new(kind: PromptKind, text: &str) -> Self {
+        let mut area = TextArea::new(vec![text.to_owned()]);
+        area.move_cursor(tui_textarea::CursorMove::End);
+        Self { kind, text: area, suggestions: Vec::new(), chosen: None, recalled: None, before: text.to_owned() }
+    }
+
+    pub fn line(&self) -> &str {
+        self.text.lines().first().map_or("", String::as_str)
+    }
+
+    /// Characters before the cursor.
+    pub fn cursor(&self) -> usize {
+        self.text.cursor().1
+    }
+
+    pub fn at_end(&self) -> bool {
+        self.cursor() == self.line().chars().count()
+    }
+
+    pub fn set(&mut self, text: &str) {
+        self.text = TextArea::new(vec![text.to_owned()]);
+        self.text.move_cursor(tui_textarea::CursorMove::End);
+    }
+}
+
+/// How much a note matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+impl Level {
+    pub fn role(self) -> Role {
+        match self {
+            Level::Info => Role::Info,
+            Level::Warning => Role::Warning,
+            Level::Error => Role::Error,
+        }
+    }
+}
+
+/// A note; kept in the messages view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub level: Level,
+    pub problem: Problem,
+}
+
+/// Everything that the loop owns.
+pub struct Model {
+    pub world: World,
+    pub streams: Streams,
+    /// Counts connections: messages of an earlier one are dropped.
+    pub generation: u32,
+    /// The cluster that is shown; `None` when the context could not even be read.
+    pub facts: Option<Facts>,
+    pub connect_problem: Option<Problem>,
+    pub server_version: Option<String>,
+    pub views: Vec<View>,
+    pub prompt: Option<Prompt>,
+    /// Namespaces of new views.
+    pub scope: Scope,
+    pub notes: Vec<Note>,
+    pub tickets: HashMap<u64, Ticket>,
+    pub next_ticket: u64,
+    pub state: State,
+    pub history: History,
+    pub show_header: bool,
+    pub show_crumbs: bool,
+    pub contexts: Vec<ContextEntry>,
+    pub theme: Theme,
+    pub theme_names: Vec<String>,
+    pub keys: KeyMap,
+    pub read_only: bool,
+    /// Milliseconds since 1970.
+    pub now: i64,
+    pub config: Config,
+    pub quit: Option<u8>,
+    /// Whether the screen has to be drawn for what the user did, not for data.
+    pub dirty: bool,
+    /// Kinds for which access by namespace was asked for.
+    pub probed: BTreeMap<KindId, i64>,
+    pub discovered: bool,
+    /// A line to be run in the context that is being switched to.
+    pub pending_line: Option<String>,
+    /// A line whose kind only discovery will know.
+    pub pending_kind: Option<String>,
+    /// Lines typed before, the oldest first.
+    pub typed_commands: Vec<String>,
+    pub typed_filters: Vec<String>,
+    /// Effects of messages, for the runtime to take.
+    pub outbox: Vec<Effect>,
+    /// When something on screen changes by itself (milliseconds).
+    pub wake: Option<i64>,
+    /// Where the rows of the top table stand on screen.
+    pub body: Rect,
+}
+
+/// Commands that were run, like a browser's history.
+#[derive(Debug, Default)]
+pub struct History {
+    entries: Vec<String>,
+    at: usize,
+}
+
+impl History {
+    pub fn visit(&mut self, line: &str) {
+        if self.entries.get(self.at).is_some_and(|entry| entry == line) {
+            return;
+        }
+        self.entries.truncate(self.at + 1);
+        self.entries.push(line.to_owned());
+        if self.entries.len() > 1_000 {
+            self.entries.remove(0);
+        }
+        self.at = self.entries.len() - 1;
+    }
+
+    pub fn back(&mut self) -> Option<String> {
+        self.at = self.at.checked_sub(1)?;
+        self.entries.get(self.at).cloned()
+    }
+
+    pub fn forward(&mut self) -> Option<String> {
+        let line = self.entries.get(self.at + 1)?.clone();
+        self.at += 1;
+        Some(line)
+    }
+
+    /// The command before the one that is shown, as `cd -` has it.
+    pub fn last(&self) -> Option<String> {
+        self.entries.get(self.at.checked_sub(1)?).cloned()
+    }
+}
+
+impl Model {
+    /// A model without a cluster.
+    pub fn new(config: Config, keys: KeyMap, theme: Theme, theme_names: Vec<String>, state: State) -> Self {
+        Self {
+            world: World::default(),
+            streams: Streams::default(),
+            generation: 0,
+            facts: None,
+            connect_problem: None,
+            server_version: None,
+            views: Vec::new(),
+            prompt: None,
+            scope: Scope::default(),
+            notes: Vec::new(),
+            tickets: HashMap::new(),
+            next_ticket: 0,
+            state,
+            history: History::default(),
+            show_header: true,
+            show_crumbs: true,
+            contexts: Vec::new(),
+            theme,
+            theme_names,
+            keys,
+            read_only: config.safety.read_only,
+            now: super::now(),
+            config,
+            quit: None,
+            dirty: true,
+            probed: BTreeMap::new(),
+            discovered: false,
+            pending_line: None,
+            pending_kind: None,
+            typed_commands: Vec::new(),
+            typed_filters: Vec::new(),
+            outbox: Vec::new(),
+            wake: None,
+            body: Rect::default(),
+        }
+    }
+
+    /// Shows another cluster: nothing of the one before stays. `namespace` is what the command line asked for, and
+    /// counts for the first context only.
+    pub fn enter_context(&mut self, facts: Facts, namespace: Option<Scope>) {
+        let remembered = self
+            .state
+            .context(&facts.context)
+            .and_then(|state| state.namespace.as_deref())
+            .filter(|_| self.config.start.remember);
+        self.scope = match (namespace, remembered, self.config.start.namespace.as_str()) {
+            (Some(scope), ..) => scope,
+            (None, Some(remembered), _) => Scope::parse(remembered),
+            (None, None, "") => Scope::parse(&facts.namespace),
+            (None, None, configured) => Scope::parse(configured),
+        };
+        self.read_only = facts.read_only;
+        self.facts = Some(facts);
+        self.views.clear();
+        self.prompt = None;
+        super::local::contexts(self);
+    }
+
+    /// Keys that reach a command on the top view, the one to show first.
+    pub fn keys_of(&self, command: &Command) -> Vec<String> {
+        let scopes = command::scopes(self);
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        self.keys.keys_of(&scopes, command.id).iter().map(ToString::to_string).collect()
+    }
+
+    /// Lines typed before into a prompt.
+    pub fn typed(&self, kind: PromptKind) -> &[String] {
+        match kind {
+            PromptKind::Command => &self.typed_commands,
+            PromptKind::Filter => &self.typed_filters,
+        }
+    }
+
+    /// Keeps a typed line for Up.
+    pub fn remember_typed(&mut self, kind: PromptKind, line: &str) {
+        if line.is_empty() {
+            return;
+        }
+        let entries = match kind {
+            PromptKind::Command => &mut self.typed_commands,
+            PromptKind::Filter => &mut self.typed_filters,
+        };
+        entries.retain(|entry| entry != line);
+        entries.push(line.to_owned());
+        self.outbox.push(Effect::Remember(kind, line.to_owned()));
+    }
+
+    /// Whether rows of a kind are on screen or joined into what is.
+    pub fn shows(&self, kind: KindId) -> bool {
+        let info = self.world.kind(kind);
+        let Some(view) = self.table() else { return false };
+        view.kind == kind || self.world.kind(view.kind).joins.contains(&&*info.plural) || info.own
+    }
+
+    /// Namespaces that the configuration names, to be tried where the server lists none.
+    pub fn known_namespaces(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        if let Some(facts) = &self.facts {
+            names.push(facts.namespace.clone());
+            if let Some(state) = self.state.context(&facts.context) {
+                names.extend(state.favourites.iter().cloned());
+            }
+        }
+        if let Scope::Only(scope) = &self.scope {
+            names.extend(scope.iter().cloned());
+        }
+        names
+    }
+
+    /// Namespaces on the digits, from 1.
+    pub fn favourites(&self) -> &[String] {
+        self.facts
+            .as_ref()
+            .and_then(|facts| self.state.context(&facts.context))
+            .map_or(&[], |state| state.favourites.as_slice())
+    }
+
+    /// What is to be remembered of the context that is shown.
+    pub fn remembered(&mut self) -> Option<&mut ContextState> {
+        let context = self.facts.as_ref()?.context.clone();
+        Some(self.state.context_mut(&context))
+    }
+
+    /// Takes in what the server serves.
+    pub fn discovered(&mut self, found: Vec<KindInfo>) {
+        self.discovered = true;
+        for info in found {
+            self.world.add_kind(info);
+        }
+        if let Some(line) = self.pending_kind.take() {
+            match command::line::run(self, &line) {
+                Ok(effects) => self.outbox.extend(effects),
+                Err(problem) => self.note(Level::Error, problem),
+            }
+        }
+    }
+
+    /// Notes something for the footer and the messages view.
+    pub fn note(&mut self, level: Level, problem: Problem) {
+        if self.notes.len() >= MESSAGES {
+            self.notes.remove(0);
+        }
+        self.notes.push(Note { at: self.now, level, problem });
+    }
+
+    pub fn info(&mut self, text: impl Into<String>) {
+        self.note(Level::Info, Problem::new(text));
+    }
+
+    /// The note that stands in the footer now.
+    pub fn toast(&self) -> Option<&Note> {
+        self.notes.last().filter(|note| note.at + TOAST > self.now)
+    }
+
+    pub fn table(&self) -> Option<&TableView> {
+        self.views.last().and_then(View::as_table)
+    }
+
+    pub fn table_mut(&mut self) -> Option<&mut TableView> {
+        self.views.last_mut().and_then(View::as_table_mut)
+    }
+
+    /// Which kind a word means: its plural, kind, alias or `plural.group`; kinds that the server has before others.
+    pub fn kind_named(&self, word: &str) -> Option<KindId> {
+        kind_named(&self.world, word)
+    }
+
+    /// Puts a table on the stack.
+    pub fn push_table(&mut self, kind: KindId, scope: Scope, pin: Option<Pin>, crumb: String) {
+        let info = self.world.kind(kind);
+        let key = kind_key(info);
+        let mut lens = Lens::new(if info.namespaced { scope } else { Scope::All }, pin);
+        let remembered = self
+            .facts
+            .as_ref()
+            .and_then(|facts| self.state.context(&facts.context))
+            .and_then(|state| state.sort.get(&key))
+            .cloned();
+        let columns = self.world.rows(kind).columns();
+        let wanted = remembered
+            .as_deref()
+            .and_then(parse_sort)
+            .or_else(|| info.sort.as_ref().map(|(column, descending)| (column.to_string(), *descending)));
+        if let Some((column, descending)) = wanted
+            && let Some(column) = columns.iter().position(|info| info.id == column)
+        {
+            lens.set_sort(Sort { column: Some(column), descending });
+        }
+        self.views.push(View::Table(Box::new(TableView::new(kind, lens, crumb))));
+        self.dirty = true;
+    }
+
+    /// What the streams have to bring for the views on the stack, the top view's first.
+    pub fn wants(&self) -> Vec<Want> {
+        let mut wants = Vec::new();
+        let tables: Vec<&TableView> = self.views.iter().rev().filter_map(View::as_table).collect();
+        for view in &tables {
+            wants.extend(self.wants_of(view));
+        }
+        for view in &tables {
+            for joined in self.world.kind(view.kind).joins {
+                if let Some(kind) = self.kind_named(joined) {
+                    let info = self.world.kind(kind);
+                    wants.extend(self.streams.wants(kind, info.namespaced, &view.lens.scope));
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        wants.retain(|want| {
+            let new = !seen.contains(want);
+            if new {
+                seen.push(want.clone());
+            }
+            new
+        });
+        wants
+    }
+
+    /// What one view needs for its own rows.
+    pub fn wants_of(&self, view: &TableView) -> Vec<Want> {
+        let info = self.world.kind(view.kind);
+        if info.local {
+            return Vec::new();
+        }
+        if let Some(Pin::Parent { namespace, name, .. }) = &view.lens.pin {
+            return vec![Want {
+                kind: view.kind,
+                namespace: Some(namespace.clone()),
+                fields: Some(format!("metadata.name%3D{name}")),
+            }];
+        }
+        self.streams.wants(view.kind, info.namespaced, &view.lens.scope)
+    }
+
+    /// The worst of the streams that answer for a view, and whether all of them are complete.
+    pub fn state_of(&self, view: &TableView) -> (Option<&StreamState>, bool) {
+        if self.world.kind(view.kind).local {
+            return (Some(&StreamState::Live), true);
+        }
+        let wants = self.wants_of(view);
+        let streams = self.streams.of(&wants);
+        let complete = !streams.is_empty() && streams.iter().all(|stream| stream.synced);
+        let worst = streams.iter().map(|stream| &stream.state).max_by_key(|state| severity(state));
+        (worst, complete)
+    }
+
+    /// The scope of a view as it is: the namespaces that the user may see, where the whole cluster is denied.
+    pub fn scope_title(&self, view: &TableView) -> String {
+        let info = self.world.kind(view.kind);
+        if let Some(Pin::Parent { name, .. }) = &view.lens.pin {
+            return name.clone();
+        }
+        if !info.namespaced {
+            return "all".to_owned();
+        }
+        match (&view.lens.scope, self.streams.granted.get(&view.kind)) {
+            (Scope::All, Some(granted)) if !granted.is_empty() => granted.join(","),
+            (scope, _) => scope.title(),
+        }
+    }
+
+    /// Sets the filter of the top table as typed; an invalid one is kept for the prompt to explain, and the last good
+    /// result stays.
+    pub fn set_filter(&mut self, text: &str) {
+        let Some(View::Table(view)) = self.views.last_mut() else { return };
+        text.clone_into(&mut view.filter);
+        match Query::parse(text, &Columns(self.world.rows(view.kind).columns())) {
+            Ok(query) => {
+                view.filter_error = None;
+                view.lens.set_query(query);
+            }
+            Err(error) => view.filter_error = Some(error),
+        }
+        self.dirty = true;
+    }
+
+    /// A number for a request, and what to do with its answer.
+    pub fn ticket(&mut self, ticket: Ticket) -> u64 {
+        self.next_ticket += 1;
+        self.tickets.insert(self.next_ticket, ticket);
+        self.next_ticket
+    }
+
+    /// Opens and closes streams so that they are as the views want them.
+    pub fn plan_streams(&mut self) -> Vec<Effect> {
+        if self.facts.is_none() {
+            return Vec::new();
+        }
+        let wants = self.wants();
+        let plan = self.streams.plan(&wants, self.now.div_euclid(1000));
+        let closed = plan.close.into_iter().map(Effect::Close);
+        plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).chain(closed).collect()
+    }
+}
+
+/// Which kind a word means.
+pub fn kind_named(world: &World, word: &str) -> Option<KindId> {
+    let word = word.to_lowercase();
+    let names = |info: &KindInfo| {
+        info.plural == word
+            || info.kind.to_lowercase() == word
+            || info.aliases.iter().any(|alias| *alias == word)
+            || (!info.group.is_empty() && format!("{}.{}", info.plural, info.group) == word)
+    };
+    let mut found = world.kinds().filter(|(_, info)| names(info));
+    let first = found.next()?;
+    // A kind of its own file, or of the core, before a namesake.
+    let best = found.fold(first, |best, other| if other.1.own && !best.1.own { other } else { best });
+    Some(best.0)
+}
+
+/// `plural.group`, for state and configuration.
+pub fn kind_key(info: &KindInfo) -> String {
+    if info.group.is_empty() || info.own { info.plural.to_string() } else { format!("{}.{}", info.plural, info.group) }
+}
+
+fn parse_sort(text: &str) -> Option<(String, bool)> {
+    match text.rsplit_once(' ') {
+        Some((column, "desc")) => Some((column.to_owned(), true)),
+        Some((column, "asc")) => Some((column.to_owned(), false)),
+        _ if text.is_empty() => None,
+        _ => Some((text.to_owned(), false)),
+    }
+}
+
+fn severity(state: &StreamState) -> u8 {
+    match state {
+        StreamState::Live => 0,
+        StreamState::Polled { .. } => 1,
+        StreamState::Loading { .. } => 2,
+        StreamState::Waiting => 3,
+        StreamState::Connecting { .. } => 4,
+        StreamState::Stale { .. } => 5,
+        StreamState::Gone(_) => 6,
+        StreamState::Forbidden(_) => 7,
+    }
+}
+
+/// A table's columns as the query language looks them up.
+pub struct Columns<'a>(pub &'a [crate::kinds::ColumnInfo]);
+
+impl query::Columns for Columns<'_> {
+    fn find(&self, name: &str) -> query::Find {
+        query::find_column(self.0.iter().map(|column| (&*column.id, &*column.title)), name)
+    }
+
+    fn id(&self, index: usize) -> &str {
+        self.0.get(index).map_or("", |column| &column.id)
+    }
+}

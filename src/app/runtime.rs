@@ -1,0 +1,213 @@
+//! Carries out what the app asks for: orders to the sources, the clipboard, files, the terminal. The only place where an
+//! effect becomes something that happens.
+
+use std::path::PathBuf;
+
+use crossterm::event::EventStream;
+
+use super::{
+    effect::{Effect, Ticket},
+    model::{Level, Model, PromptKind},
+    streams::Streams,
+    terminal::Terminal,
+};
+use crate::{
+    config::{dirs::Dirs, history, state::State},
+    kinds,
+    problem::Problem,
+    sources::{
+        kube::{
+            cluster::Preference,
+            fetch::Request,
+            session::{ConnectOptions, Contexts, Session},
+            stream::StreamSpec,
+        },
+        runner::{Order, Sources},
+    },
+    store::{lens::Scope, world::World},
+    ui::theme::{ColorDepth, Themes},
+};
+
+/// What effects need.
+pub struct Runtime {
+    pub sources: Sources,
+    pub options: ConnectOptions,
+    pub contexts: Contexts,
+    pub preference: Preference,
+    pub themes: Themes,
+    pub depth: ColorDepth,
+    /// `None` where nothing is to be remembered.
+    pub dirs: Option<Dirs>,
+    /// Command line to run once connected: `-c VIEW`.
+    pub first_line: Option<String>,
+    /// Namespaces that the command line asked for.
+    pub first_scope: Option<Scope>,
+}
+
+impl Runtime {
+    /// The first effects: connect.
+    pub fn start(&mut self, model: &mut Model) -> Vec<Effect> {
+        model.contexts = self.contexts.list();
+        vec![Effect::Connect(None)]
+    }
+
+    /// Runs effects, and those that follow from them.
+    pub fn run(
+        &mut self,
+        effects: Vec<Effect>,
+        model: &mut Model,
+        terminal: &mut Terminal,
+        input: &mut Option<EventStream>,
+    ) {
+        let mut queue = std::collections::VecDeque::from(effects);
+        while let Some(effect) = queue.pop_front() {
+            match effect {
+                Effect::Suspend => {
+                    // The reader would take keys that belong to the shell.
+                    *input = None;
+                    terminal.suspend();
+                    *input = Some(EventStream::new());
+                    model.dirty = true;
+                }
+                Effect::Redraw => terminal.clear(),
+                Effect::Copy(text) => copy(&text),
+                other => queue.extend(self.apply(other, model)),
+            }
+        }
+    }
+
+    /// Runs an effect that needs no terminal; gives those that follow.
+    pub fn apply(&mut self, effect: Effect, model: &mut Model) -> Vec<Effect> {
+        match effect {
+            Effect::Connect(context) => return self.connect(context, model),
+            Effect::Open(stream, want) => {
+                let info = model.world.kind(want.kind);
+                let spec = StreamSpec {
+                    id: stream,
+                    kind: want.kind,
+                    group: info.group.to_string(),
+                    path: info.source_path(want.namespace.as_deref()),
+                    namespace: want.namespace,
+                    fields: want.fields,
+                    watchable: info.watchable,
+                };
+                let decoder = kinds::decoder(spec.kind, info);
+                self.sources.order(Order::Open { spec, decoder });
+            }
+            Effect::Close(stream) => self.sources.order(Order::Close(stream)),
+            Effect::Fetch { ticket, request } => self.sources.order(Order::Fetch { ticket, request }),
+            Effect::Save => self.save(model),
+            Effect::Theme(name) => match self.themes.get(&name, self.depth) {
+                Ok(theme) => {
+                    model.theme = theme;
+                    model.dirty = true;
+                }
+                Err(problem) => model.note(Level::Error, problem),
+            },
+            Effect::Remember(kind, line) => self.remember(kind, line),
+            Effect::Suspend | Effect::Redraw | Effect::Copy(_) => {}
+        }
+        Vec::new()
+    }
+
+    /// Leaves what was shown and shows a context; nothing here waits for the network.
+    fn connect(&mut self, context: Option<String>, model: &mut Model) -> Vec<Effect> {
+        let asked = context.is_some();
+        let session = match Session::open_in(&self.contexts, &self.options, context.as_deref()) {
+            Ok(session) => session,
+            Err(problem) => {
+                // A context that cannot be read does not cost the one that is shown.
+                if asked && model.facts.is_some() {
+                    model.note(Level::Error, problem);
+                } else {
+                    model.connect_problem = Some(problem.clone());
+                    model.note(Level::Error, problem);
+                    crate::command::line::show_contexts(model);
+                }
+                return Vec::new();
+            }
+        };
+        model.generation += 1;
+        model.world = World::default();
+        model.streams = Streams::default();
+        model.tickets.clear();
+        model.probed.clear();
+        model.server_version = None;
+        model.discovered = false;
+        model.connect_problem = None;
+        let facts = session.facts().clone();
+        let order = Order::Connect { generation: model.generation, session, preference: self.preference };
+        self.sources.order(order);
+        model.enter_context(facts, self.first_scope.take());
+        let line = model.pending_line.take().or_else(|| self.first_line.take());
+        let mut effects = match line {
+            Some(line) => crate::command::line::run(model, &line).unwrap_or_else(|problem| {
+                model.note(Level::Error, problem);
+                crate::command::line::show_first(model);
+                Vec::new()
+            }),
+            None => {
+                crate::command::line::show_first(model);
+                Vec::new()
+            }
+        };
+        // The first view's stream goes first; whatever else there is to ask comes behind it.
+        effects.extend(model.plan_streams());
+        for (ticket, request) in [(Ticket::Version, Request::Version), (Ticket::Discovery, Request::Discovery)] {
+            let ticket = model.ticket(ticket);
+            effects.push(Effect::Fetch { ticket, request });
+        }
+        effects
+    }
+
+    fn remember(&self, kind: PromptKind, line: String) {
+        let Some(dirs) = &self.dirs else { return };
+        let path = dirs.state.join(history_file(kind));
+        off_the_loop("history", move || history::append(&path, &line));
+    }
+
+    /// Writes what is to be remembered, off the loop.
+    fn save(&self, model: &Model) {
+        let Some(dirs) = &self.dirs else { return };
+        let (path, state): (PathBuf, State) = (dirs.state.join("state.json"), model.state.clone());
+        off_the_loop("state", move || state.save(&path));
+    }
+}
+
+/// The file that keeps the lines of a prompt.
+pub fn history_file(kind: PromptKind) -> &'static str {
+    match kind {
+        PromptKind::Command => "commands",
+        PromptKind::Filter => "filters",
+    }
+}
+
+/// Writes on a thread of its own; what goes wrong is logged.
+fn off_the_loop(name: &str, write: impl FnOnce() -> Result<(), Problem> + Send + 'static) {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if let Err(problem) = write() {
+            tracing::warn!("{problem}");
+        }
+    });
+    if let Err(error) = spawned {
+        tracing::warn!("cannot write {name}: {error}");
+    }
+}
+
+/// To the terminal's clipboard (OSC 52, which also works over SSH) and to the system's where there is one.
+fn copy(text: &str) {
+    use crossterm::{clipboard::CopyToClipboard, execute};
+    if let Err(error) = execute!(std::io::stdout(), CopyToClipboard::to_clipboard_from(text)) {
+        tracing::warn!("cannot copy: {error}");
+    }
+    let text = text.to_owned();
+    // X11 and Wayland may make one wait.
+    let copied = std::thread::Builder::new().name("clipboard".to_owned()).spawn(move || {
+        if let Err(error) = arboard::Clipboard::new().and_then(|mut clipboard| clipboard.set_text(text)) {
+            tracing::debug!("no system clipboard: {error}");
+        }
+    });
+    if let Err(error) = copied {
+        tracing::warn!("cannot copy: {error}");
+    }
+}

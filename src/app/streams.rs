@@ -1,0 +1,192 @@
+//! Which streams are open: planned from what the views on the stack want, shared by all of them, and kept for a while
+//! after the last has gone, so that the way back is instant.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    kinds::KindId,
+    store::{
+        lens::Scope,
+        stream::{Stream, StreamId, StreamState},
+    },
+};
+
+/// How long a stream that nobody looks at stays open, seconds.
+pub const LINGER: i64 = 60;
+
+/// A kind in a namespace, or in all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Want {
+    pub kind: KindId,
+    pub namespace: Option<String>,
+    pub fields: Option<String>,
+}
+
+/// The streams of one cluster.
+#[derive(Default)]
+pub struct Streams {
+    open: BTreeMap<StreamId, Open>,
+    next: u32,
+    /// Namespaces to watch one by one where the whole cluster is denied.
+    pub granted: BTreeMap<KindId, Vec<String>>,
+}
+
+struct Open {
+    want: Want,
+    stream: Stream,
+    /// Since when nobody wants it (Unix seconds).
+    unused_since: Option<i64>,
+}
+
+/// What to do so that the streams are as planned.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub open: Vec<(StreamId, Want)>,
+    pub close: Vec<StreamId>,
+}
+
+impl Streams {
+    /// What a view of a kind in a scope needs.
+    pub fn wants(&self, kind: KindId, namespaced: bool, scope: &Scope) -> Vec<Want> {
+        let all = |namespace| Want { kind, namespace, fields: None };
+        if !namespaced {
+            return vec![all(None)];
+        }
+        match (scope, self.granted.get(&kind)) {
+            (Scope::Only(names), _) => names.iter().map(|name| all(Some(name.clone()))).collect(),
+            (_, Some(granted)) => granted.iter().map(|name| all(Some(name.clone()))).collect(),
+            _ => vec![all(None)],
+        }
+    }
+
+    /// Opens what is wanted and not there, in the order of the wants; closes what nobody has wanted for a minute.
+    pub fn plan(&mut self, wants: &[Want], now: i64) -> Plan {
+        let mut plan = Plan::default();
+        for open in self.open.values_mut() {
+            let wanted = wants.iter().any(|want| open.want.serves(want));
+            match (wanted, open.unused_since) {
+                (true, _) => open.unused_since = None,
+                (false, None) => open.unused_since = Some(now),
+                (false, Some(_)) => {}
+            }
+        }
+        for want in wants {
+            if self.open.values().any(|open| open.want.serves(want) && !open.is_denied_for(want)) {
+                continue;
+            }
+            self.next += 1;
+            let id = StreamId(self.next);
+            let stream = Stream {
+                kind: want.kind,
+                namespace: want.namespace.clone(),
+                state: StreamState::Waiting,
+                synced: false,
+                undecodable: 0,
+            };
+            self.open.insert(id, Open { want: want.clone(), stream, unused_since: None });
+            plan.open.push((id, want.clone()));
+        }
+        for (id, open) in &self.open {
+            if open.unused_since.is_some_and(|since| now - since >= LINGER) {
+                plan.close.push(*id);
+            }
+        }
+        for id in &plan.close {
+            self.open.remove(id);
+        }
+        plan
+    }
+
+    /// When a stream has to be closed next, Unix seconds.
+    pub fn next_close(&self) -> Option<i64> {
+        self.open.values().filter_map(|open| open.unused_since).min().map(|since| since + LINGER)
+    }
+
+    pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.open.get_mut(&id).map(|open| &mut open.stream)
+    }
+
+    pub fn get(&self, id: StreamId) -> Option<&Stream> {
+        self.open.get(&id).map(|open| &open.stream)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.open.values().map(|open| &open.stream)
+    }
+
+    /// The streams that answer for a view.
+    pub fn of(&self, wants: &[Want]) -> Vec<&Stream> {
+        let serves = |open: &&Open| wants.iter().any(|want| open.want.serves(want));
+        self.open.values().filter(serves).map(|open| &open.stream).collect()
+    }
+
+    /// Whether anything still answers for rows of a kind in a namespace (`None`: in all of them).
+    pub fn covers(&self, kind: KindId, namespace: Option<&str>) -> bool {
+        self.open.values().any(|open| {
+            open.want.kind == kind && (open.want.namespace.is_none() || open.want.namespace.as_deref() == namespace)
+        })
+    }
+}
+
+impl Open {
+    /// A cluster-wide stream that was refused does not serve a namespace.
+    fn is_denied_for(&self, want: &Want) -> bool {
+        matches!(self.stream.state, StreamState::Forbidden(_))
+            && self.want.namespace.is_none()
+            && want.namespace.is_some()
+    }
+}
+
+impl Want {
+    /// Whether a stream opened for `self` has the rows of `other`.
+    fn serves(&self, other: &Want) -> bool {
+        self.kind == other.kind
+            && (self.namespace.is_none() || self.namespace == other.namespace)
+            && (self.fields.is_none() || self.fields == other.fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(kind: usize, namespace: Option<&str>) -> Want {
+        Want { kind: KindId::new(kind), namespace: namespace.map(str::to_owned), fields: None }
+    }
+
+    #[test]
+    fn a_cluster_wide_stream_serves_every_namespace() {
+        let mut streams = Streams::default();
+        assert_eq!(streams.plan(&[want(0, None), want(0, Some("a"))], 0).open.len(), 1);
+        assert_eq!(streams.plan(&[want(0, Some("b"))], 1), Plan::default());
+    }
+
+    #[test]
+    fn a_namespace_does_not_serve_the_cluster() {
+        let mut streams = Streams::default();
+        streams.plan(&[want(0, Some("a"))], 0);
+        assert_eq!(streams.plan(&[want(0, None)], 1).open, [(StreamId(2), want(0, None))]);
+    }
+
+    #[test]
+    fn what_nobody_wants_is_closed_after_a_minute_and_not_before() {
+        let mut streams = Streams::default();
+        streams.plan(&[want(0, None)], 0);
+        assert_eq!(streams.plan(&[], 10), Plan::default());
+        assert_eq!(streams.next_close(), Some(70));
+        assert_eq!(streams.plan(&[], 69), Plan::default());
+        assert_eq!(streams.plan(&[want(0, None)], 69), Plan::default(), "wanted again");
+        assert_eq!(streams.plan(&[], 80), Plan::default());
+        assert_eq!(streams.plan(&[], 140).close, [StreamId(1)]);
+    }
+
+    #[test]
+    fn where_the_cluster_is_denied_namespaces_are_watched_one_by_one() {
+        let mut streams = Streams::default();
+        streams.plan(&[want(0, None)], 0);
+        streams.get_mut(StreamId(1)).unwrap().state = StreamState::Forbidden(crate::problem::Problem::default());
+        streams.granted.insert(KindId::new(0), vec!["a".to_owned(), "b".to_owned()]);
+        let wants = streams.wants(KindId::new(0), true, &Scope::All);
+        assert_eq!(streams.plan(&wants, 1).open.len(), 2);
+    }
+}

@@ -1,0 +1,186 @@
+//! The terminal: taken, given back on every way out (return, panic, signal, suspend), and drawn to in one write a frame.
+
+use std::{
+    io::{self, BufWriter, Stdout, Write},
+    panic,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crossterm::{
+    cursor, event, execute, queue,
+    terminal::{
+        BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+        enable_raw_mode,
+    },
+};
+use ratatui::{Frame, backend::CrosstermBackend};
+
+use super::model::Model;
+use crate::problem::Problem;
+
+/// Whether the screen is ours: the panic hook and the exits ask.
+static OWNED: AtomicBool = AtomicBool::new(false);
+static MOUSE: AtomicBool = AtomicBool::new(false);
+
+/// The screen while it is ours.
+pub struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+}
+
+impl Terminal {
+    /// Takes the screen.
+    pub fn enter(mouse: bool) -> Result<Self, Problem> {
+        let failed = |error: io::Error| {
+            Problem::new("cannot use this terminal").because(error).hint("`ekscope get` prints without one")
+        };
+        install_panic_hook();
+        MOUSE.store(mouse, Ordering::Relaxed);
+        take(mouse).map_err(failed)?;
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(64 << 10, io::stdout()));
+        let inner = ratatui::Terminal::new(backend).map_err(failed)?;
+        Ok(Self { inner })
+    }
+
+    /// Draws one frame as a synchronized update: terminals that know it never show half of one.
+    pub fn draw(
+        &mut self,
+        model: &mut Model,
+        draw: fn(&mut Model, &mut Frame<'_>) -> Option<i64>,
+    ) -> Result<Option<i64>, Problem> {
+        let failed = |error: io::Error| Problem::new("cannot draw").because(error);
+        let mut wake = None;
+        queue!(self.inner.backend_mut(), BeginSynchronizedUpdate).map_err(failed)?;
+        self.inner.draw(|frame| wake = draw(model, frame)).map_err(failed)?;
+        queue!(self.inner.backend_mut(), EndSynchronizedUpdate).map_err(failed)?;
+        Write::flush(self.inner.backend_mut()).map_err(failed)?;
+        Ok(wake)
+    }
+
+    /// Forgets what the screen shows, so that the next frame is drawn whole.
+    pub fn clear(&mut self) {
+        // What cannot be cleared is drawn over all the same.
+        let _ = self.inner.clear();
+    }
+
+    /// Gives the screen back, stops as the shell's Ctrl-Z would, and takes the screen again on `fg`.
+    pub fn suspend(&mut self) {
+        restore();
+        #[cfg(unix)]
+        stop_self();
+        if take(MOUSE.load(Ordering::Relaxed)).is_ok() {
+            self.clear();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "the only way to stop the own process group as a shell would")]
+fn stop_self() {
+    // SAFETY: kill(0, SIGSTOP) takes no pointers and only concerns this process group.
+    unsafe {
+        libc::kill(0, libc::SIGSTOP);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn take(mouse: bool) -> io::Result<()> {
+    enable_raw_mode()?;
+    OWNED.store(true, Ordering::Relaxed);
+    let mut out = io::stdout();
+    execute!(out, EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)?;
+    if mouse {
+        // Buttons and wheel only: reports of every move would cost a frame each. Shift leaves selecting to the terminal.
+        out.write_all(b"\x1b[?1000h\x1b[?1006h")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Gives the screen back, if it is ours. Safe to call at any time, more than once.
+pub fn restore() {
+    if !OWNED.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    let mut out = io::stdout();
+    // Nothing can be done about a terminal that does not take its own mode back.
+    let _ = out.write_all(b"\x1b[?1006l\x1b[?1000l");
+    let _ = execute!(out, event::DisableBracketedPaste, cursor::Show, LeaveAlternateScreen);
+    let _ = disable_raw_mode();
+}
+
+/// A panic on the loop's thread gives the screen back before it is told; one on another thread is logged: the program
+/// goes on.
+fn install_panic_hook() {
+    let before = panic::take_hook();
+    let own = std::thread::current().id();
+    panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == own {
+            restore();
+            before(info);
+        } else {
+            tracing::error!("{info}");
+        }
+    }));
+}
+
+/// What the system tells the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    Terminate,
+    HangUp,
+    Interrupt,
+    /// Ctrl-Z of the shell, sent from outside.
+    Stop,
+}
+
+/// The signals that the loop answers.
+#[cfg(unix)]
+pub struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    stop: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub fn listen() -> Result<Self, Problem> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error: io::Error| Problem::new("cannot listen for signals").because(error);
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            hang_up: signal(SignalKind::hangup()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            stop: signal(SignalKind::from_raw(libc::SIGTSTP)).map_err(failed)?,
+        })
+    }
+
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.hang_up.recv() => Signal::HangUp,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.stop.recv() => Signal::Stop,
+        }
+    }
+}
+
+/// Elsewhere only Ctrl-C as a key counts.
+#[cfg(not(unix))]
+pub struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub fn listen() -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    pub async fn next(&mut self) -> Signal {
+        std::future::pending().await
+    }
+}

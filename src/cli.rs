@@ -1,0 +1,364 @@
+//! The command line: `ekscope [VIEW]`, `demo`, `get`, `config`.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app::{
+        self, headless,
+        model::{Model, PromptKind},
+        runtime::{Runtime, history_file},
+    },
+    command,
+    config::{
+        self, Settings, Wishes,
+        dirs::{Dirs, Disk},
+        history::History,
+        settings::Overrides,
+        state::State,
+    },
+    problem::Problem,
+    sources::{
+        kube::{
+            cluster::Preference,
+            session::{ConnectOptions, Contexts},
+        },
+        runner::Sources,
+    },
+    store::lens::Scope,
+    ui::theme::ColorDepth,
+};
+
+/// A terminal explorer for Amazon EKS.
+#[derive(Debug, Parser)]
+#[command(name = "ekscope", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    open: Open,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explore a simulated cluster: no account and no cluster needed.
+    Demo(Demo),
+    /// Print what a view shows, for scripts.
+    Get(Get),
+    /// Say where the configuration is, and check it.
+    Config,
+}
+
+/// What to open and how to connect.
+#[derive(Debug, Args, Clone, Default)]
+struct Open {
+    /// What to show first: a kind or any command line, such as `pods kube-system /web`.
+    #[arg(value_name = "VIEW")]
+    view: Vec<String>,
+    /// The same as VIEW.
+    #[arg(short = 'c', long = "command", value_name = "VIEW", conflicts_with = "view")]
+    first: Option<String>,
+    #[command(flatten)]
+    connect: Connect,
+    /// Refuse everything that changes the cluster.
+    #[arg(long)]
+    readonly: bool,
+    /// Theme for this run.
+    #[arg(long)]
+    theme: Option<String>,
+}
+
+/// How to connect.
+#[derive(Debug, Args, Clone, Default)]
+struct Connect {
+    /// Path of the kubeconfig (otherwise KUBECONFIG, then ~/.kube/config).
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long)]
+    context: Option<String>,
+    /// Cluster of the kubeconfig, in place of the context's.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// User of the kubeconfig, in place of the context's.
+    #[arg(long)]
+    user: Option<String>,
+    /// Namespace; several with commas, `!name` for all but.
+    #[arg(short = 'n', long)]
+    namespace: Option<String>,
+    /// All namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    /// User to impersonate.
+    #[arg(long = "as", value_name = "USER")]
+    as_user: Option<String>,
+    /// Group to impersonate; may be given again.
+    #[arg(long = "as-group", value_name = "GROUP")]
+    as_group: Vec<String>,
+    /// Longest wait for an answer: 30s, 1m; 0 is for ever.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    request_timeout: Option<Duration>,
+    /// Encoding to ask the server for.
+    #[arg(long, value_enum, default_value_t)]
+    encoding: Encoding,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Encoding {
+    /// Protobuf where the server has it.
+    #[default]
+    Protobuf,
+    Json,
+}
+
+/// The simulated cluster.
+#[derive(Debug, Args, Clone)]
+struct Demo {
+    /// Only run the cluster, and say how to reach it.
+    #[arg(long)]
+    serve: bool,
+    /// Nodes of the cluster.
+    #[arg(long, default_value_t = 60)]
+    nodes: u32,
+    /// Pods of the cluster.
+    #[arg(long, default_value_t = 1_200)]
+    pods: u32,
+    /// Changes a second.
+    #[arg(long, default_value_t = 8.0)]
+    churn: f64,
+    /// The same seed gives the same cluster.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to listen.
+    #[arg(long)]
+    listen: Option<std::net::SocketAddr>,
+    /// Keep every object encoded in memory: more to start with, less to serve.
+    #[arg(long, requires = "serve", hide = true)]
+    preencode: bool,
+    #[command(flatten)]
+    open: Open,
+}
+
+#[derive(Debug, Args, Clone)]
+struct Get {
+    /// Kind, and what follows it on the command line: `pods`, `pods kube-system /web`.
+    #[arg(value_name = "VIEW", required = true)]
+    view: Vec<String>,
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    output: headless::Output,
+    /// Sort by a column: `age`, `cpu desc`.
+    #[arg(long)]
+    sort: Option<String>,
+    /// All columns, the wide ones too.
+    #[arg(short = 'w', long)]
+    wide: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "not a length of time such as 30s or 1m".to_owned())
+}
+
+impl Connect {
+    fn options(&self, read_only: bool, configured: Duration) -> ConnectOptions {
+        ConnectOptions {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+            namespace: None,
+            impersonate_user: self.as_user.clone(),
+            impersonate_groups: self.as_group.clone(),
+            request_timeout: self.request_timeout.unwrap_or(configured),
+            read_only,
+        }
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        if self.all_namespaces { Some(Scope::All) } else { self.namespace.as_deref().map(Scope::parse) }
+    }
+
+    fn preference(&self) -> Preference {
+        match self.encoding {
+            Encoding::Protobuf => Preference::Protobuf,
+            Encoding::Json => Preference::Json,
+        }
+    }
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => open(&cli.open, true),
+        Some(Command::Demo(demo)) => self::demo(&demo),
+        Some(Command::Get(get)) => self::get(&get),
+        Some(Command::Config) => check_config(),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(problem) => {
+            tell(&format!("ekscope: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the screen is not ours here")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the screen is not ours here")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn settings(dirs: &Dirs, overrides: &Overrides) -> Settings {
+    let keys: Vec<config::keymap::CommandKeys<'_>> =
+        command::commands().map(|command| (command.id, command.scope.name(), command.keys)).collect();
+    config::load(&Wishes { dirs, files: &Disk, env: &environment, overrides, commands: &keys })
+}
+
+/// Starts the log; it goes to a file in the state folder, never to the terminal.
+fn log(dirs: &Dirs, level: config::settings::LogLevel) {
+    use config::settings::LogLevel;
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match level {
+        LogLevel::Off => return,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    if std::fs::create_dir_all(&dirs.state).is_err() {
+        return;
+    }
+    let path = dirs.state.join("ekscope.log");
+    // One old log is kept; a run that goes on for weeks at the usual level writes little.
+    if std::fs::metadata(&path).is_ok_and(|file| file.len() > 4 << 20) {
+        let _ = std::fs::rename(&path, dirs.state.join("ekscope.log.1"));
+    }
+    if let Ok(file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        let log = tracing_subscriber::fmt()
+            .with_writer(std::sync::Mutex::new(file))
+            .with_ansi(false)
+            .with_max_level(level)
+            .finish();
+        // It fails only when there is a log already.
+        let _ = tracing::subscriber::set_global_default(log);
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new("cannot start").because(error))
+}
+
+fn open(open: &Open, remember: bool) -> Result<u8, Problem> {
+    let dirs = Dirs::find(environment)?;
+    let overrides =
+        Overrides { theme: open.theme.clone(), read_only: open.readonly.then_some(true), ..Overrides::default() };
+    let Settings { config, themes, keys, problems } = settings(&dirs, &overrides);
+    log(&dirs, config.log);
+    let options = open.connect.options(config.safety.read_only, config.connection.request_timeout);
+    let contexts = Contexts::load(&options)?;
+    let depth = ColorDepth::detect(environment);
+    let (theme, names) = (themes.get(&config.ui.theme, depth)?, themes.names().map(str::to_owned).collect());
+    let (state, trouble) =
+        if remember { State::load(&dirs.state.join("state.json")) } else { (State::default(), None) };
+    let mut model = Model::new(config, keys, theme, names, state);
+    for kind in [PromptKind::Command, PromptKind::Filter] {
+        let (history, _) = History::load(&dirs.state.join(history_file(kind)));
+        match kind {
+            PromptKind::Command => model.typed_commands = history.entries().to_vec(),
+            PromptKind::Filter => model.typed_filters = history.entries().to_vec(),
+        }
+    }
+    for problem in problems.into_iter().chain(trouble) {
+        model.note(app::model::Level::Warning, problem);
+    }
+    let (sources, messages) = Sources::start()?;
+    let line = open.first.clone().or_else(|| (!open.view.is_empty()).then(|| open.view.join(" ")));
+    let runtime = Runtime {
+        sources,
+        options,
+        contexts,
+        preference: open.connect.preference(),
+        themes,
+        depth,
+        dirs: Some(dirs),
+        first_line: line,
+        first_scope: open.connect.scope(),
+    };
+    self::runtime()?.block_on(app::run(model, runtime, messages))
+}
+
+fn demo(demo: &Demo) -> Result<u8, Problem> {
+    let _ = (demo.serve, demo.nodes, demo.pods, demo.churn, demo.seed, demo.listen, demo.preencode, &demo.open);
+    Err(Problem::new("the demo is not there yet"))
+}
+
+fn get(get: &Get) -> Result<u8, Problem> {
+    let dirs = Dirs::find(environment)?;
+    let Settings { config, themes, keys, problems } = settings(&dirs, &Overrides::default());
+    log(&dirs, config.log);
+    for problem in &problems {
+        tell(&format!("ekscope: {problem}"));
+    }
+    let options = get.connect.options(true, config.connection.request_timeout);
+    let contexts = Contexts::load(&options)?;
+    let names = themes.names().map(str::to_owned).collect();
+    let theme = themes.get(&config.ui.theme, ColorDepth::None)?;
+    let model = Model::new(config, keys, theme, names, State::default());
+    let (sources, messages) = Sources::start()?;
+    let runtime = Runtime {
+        sources,
+        options,
+        contexts,
+        preference: get.connect.preference(),
+        themes,
+        depth: ColorDepth::None,
+        dirs: None,
+        first_line: Some(get.view.join(" ")),
+        first_scope: get.connect.scope(),
+    };
+    let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };
+    let text = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes))?;
+    write_out(&text);
+    Ok(0)
+}
+
+/// Prints, and does not mind a reader that has gone.
+fn write_out(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn check_config() -> Result<u8, Problem> {
+    let dirs = Dirs::find(environment)?;
+    let settings = settings(&dirs, &Overrides::default());
+    say(&format!("configuration  {}", dirs.config.display()));
+    say(&format!("state and log  {}", dirs.state.display()));
+    say(&format!("cache          {}", dirs.cache.display()));
+    for problem in &settings.problems {
+        say(&problem.to_string());
+    }
+    Ok(if settings.problems.is_empty() { 0 } else { 2 })
+}

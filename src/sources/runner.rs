@@ -1,0 +1,121 @@
+//! The sources' thread: takes orders from the loop, runs one task a stream, and answers over one bounded channel. When
+//! a cluster is left, everything of it is dropped at once.
+
+use std::{collections::HashMap, rc::Rc, thread};
+
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, LocalSet, spawn_local},
+};
+
+use super::{
+    Message,
+    kube::{
+        cluster::{Cluster, Preference},
+        fetch,
+        session::Session,
+        stream::{self, StreamSpec},
+    },
+};
+use crate::{kinds::Decoder, problem::Problem, store::stream::StreamId};
+
+/// Batches that may wait for the loop; more, and the network waits.
+const INBOX: usize = 64;
+
+/// Which connection a message belongs to; messages of an earlier one are dropped by the loop.
+pub type Generation = u32;
+
+/// What the loop asks for.
+pub enum Order {
+    /// Leaves the cluster before, if any, and uses this session.
+    Connect {
+        generation: Generation,
+        session: Session,
+        preference: Preference,
+    },
+    Open {
+        spec: StreamSpec,
+        decoder: Box<dyn Decoder>,
+    },
+    Close(StreamId),
+    /// A request whose answer is a message of its own.
+    Fetch {
+        ticket: u64,
+        request: fetch::Request,
+    },
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Order::Connect { generation, .. } => write!(f, "Connect({generation})"),
+            Order::Open { spec, .. } => write!(f, "Open({})", spec.path),
+            Order::Close(id) => write!(f, "Close({id:?})"),
+            Order::Fetch { request, .. } => write!(f, "Fetch({request:?})"),
+        }
+    }
+}
+
+/// The loop's end of the sources.
+pub struct Sources {
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl Sources {
+    /// Starts the thread; messages come out of the receiver.
+    pub fn start() -> Result<(Self, mpsc::Receiver<(Generation, Message)>), Problem> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let (out, messages) = mpsc::channel(INBOX);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .build()
+            .map_err(|error| Problem::new("cannot start the sources").because(error))?;
+        thread::Builder::new()
+            .name("sources".to_owned())
+            .spawn(move || LocalSet::new().block_on(&runtime, serve(inbox, out)))
+            .map_err(|error| Problem::new("cannot start the sources").because(error))?;
+        Ok((Self { orders }, messages))
+    }
+
+    pub fn order(&self, order: Order) {
+        // It fails only when the thread has ended, and then the loop is ending too.
+        let _ = self.orders.send(order);
+    }
+}
+
+async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Generation, Message)>) {
+    let mut cluster: Option<Rc<Cluster>> = None;
+    let mut streams: HashMap<StreamId, AbortHandle> = HashMap::new();
+    let mut fetches: Vec<AbortHandle> = Vec::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Connect { generation, session, preference } => {
+                streams.drain().for_each(|(_, task)| task.abort());
+                fetches.drain(..).for_each(|task| task.abort());
+                cluster = Some(Rc::new(Cluster::new(session, preference, generation, out.clone())));
+            }
+            Order::Open { spec, decoder } => {
+                let Some(cluster) = &cluster else { continue };
+                let id = spec.id;
+                let task = spawn_local(stream::run(Rc::clone(cluster), spec, decoder));
+                streams.insert(id, task.abort_handle());
+            }
+            Order::Close(id) => {
+                if let Some(task) = streams.remove(&id) {
+                    task.abort();
+                }
+            }
+            Order::Fetch { ticket, request } => {
+                let Some(cluster) = cluster.clone() else { continue };
+                fetches.retain(|task| !task.is_finished());
+                let task = spawn_local(async move {
+                    let answer = fetch::run(&cluster, request).await;
+                    // The loop may have gone meanwhile.
+                    let _ = cluster.tell(Message::Fetched { ticket, answer }).await;
+                });
+                fetches.push(task.abort_handle());
+            }
+        }
+    }
+}

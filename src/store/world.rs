@@ -1,0 +1,167 @@
+//! The world: everything known of one cluster. The app loop owns it; sources send batches, drawing reads.
+
+use std::collections::HashMap;
+
+use super::{
+    intern::{Sym, Symbols},
+    table::{Covers, Rows, Table, Uid},
+};
+use crate::kinds::{self, Kind, KindId, KindInfo};
+
+/// What pods ask of a node and what runs there, kept as pods come and go. Finished pods do not count, as for
+/// `kubectl describe node`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    pub pods: u32,
+    pub requests: Amounts,
+    pub limits: Amounts,
+}
+
+/// CPU in thousandths, memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amounts {
+    pub cpu: u64,
+    pub memory: u64,
+}
+
+impl Amounts {
+    pub fn add(&mut self, other: Amounts) {
+        self.cpu = self.cpu.saturating_add(other.cpu);
+        self.memory = self.memory.saturating_add(other.memory);
+    }
+
+    pub fn subtract(&mut self, other: Amounts) {
+        self.cpu = self.cpu.saturating_sub(other.cpu);
+        self.memory = self.memory.saturating_sub(other.memory);
+    }
+}
+
+/// What one table knows of another, kept incrementally by the kinds' `joined` hooks.
+#[derive(Debug, Default)]
+pub struct Joins {
+    /// Slot of a node by its name.
+    pub nodes: HashMap<Sym, u32>,
+    pub on_node: HashMap<Sym, Totals>,
+    versions: HashMap<KindId, u64>,
+}
+
+impl Joins {
+    /// Says that joined columns of a kind may have changed.
+    pub fn bump(&mut self, kind: KindId) {
+        *self.versions.entry(kind).or_default() += 1;
+    }
+
+    pub fn version(&self, kind: KindId) -> u64 {
+        self.versions.get(&kind).copied().unwrap_or_default()
+    }
+}
+
+/// What metrics.k8s.io says of the use of pods and nodes, with its age; see `sources/kube/metrics`.
+#[derive(Debug, Default)]
+pub struct Usage {
+    pub state: MetricsState,
+    by_uid: HashMap<Uid, Amounts>,
+}
+
+impl Usage {
+    /// What an object uses; `None` where it is not known.
+    pub fn of(&self, uid: Uid) -> Option<Amounts> {
+        self.by_uid.get(&uid).copied()
+    }
+}
+
+/// Absent, forbidden, failing and stale are four things, and none of them is 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum MetricsState {
+    #[default]
+    NotAsked,
+    /// The cluster serves no metrics.k8s.io.
+    Absent,
+    Forbidden(String),
+    /// Failing since the first failure (Unix seconds), with what the last answer said.
+    Failing {
+        since: i64,
+        why: String,
+    },
+    /// Measured at (Unix seconds).
+    Good {
+        at: i64,
+    },
+}
+
+/// One cluster's state.
+pub struct World {
+    pub symbols: Symbols,
+    pub joins: Joins,
+    pub usage: Usage,
+    tables: Vec<Box<dyn Rows>>,
+    kinds: Vec<KindInfo>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let (kinds, tables) = kinds::registry();
+        Self { symbols: Symbols::default(), joins: Joins::default(), usage: Usage::default(), tables, kinds }
+    }
+}
+
+impl World {
+    /// The typed table of a kind with its own file.
+    #[expect(clippy::expect_used, reason = "the registry makes the tables in the order of the ids")]
+    pub fn table<K: Kind>(&self) -> &Table<K> {
+        self.tables[K::ID.index()].as_any().downcast_ref().expect("the table of this kind")
+    }
+
+    pub fn rows(&self, kind: KindId) -> &dyn Rows {
+        &*self.tables[kind.index()]
+    }
+
+    pub fn rows_mut(&mut self, kind: KindId) -> &mut dyn Rows {
+        &mut *self.tables[kind.index()]
+    }
+
+    pub fn kind(&self, kind: KindId) -> &KindInfo {
+        &self.kinds[kind.index()]
+    }
+
+    pub fn kinds(&self) -> impl Iterator<Item = (KindId, &KindInfo)> {
+        self.kinds.iter().enumerate().map(|(index, info)| (KindId::new(index), info))
+    }
+
+    /// Takes in what discovery says of a kind: a new one gets a table, of a known one the server's word counts.
+    pub fn add_kind(&mut self, info: KindInfo) -> KindId {
+        let known = self.kinds.iter().position(|kind| kind.group == info.group && kind.plural == info.plural);
+        let Some(index) = known else {
+            self.kinds.push(info);
+            self.tables.push(Box::new(Table::<kinds::generic::Generic>::default()));
+            return KindId::new(self.kinds.len() - 1);
+        };
+        let kind = &mut self.kinds[index];
+        kind.served = true;
+        kind.watchable = info.watchable;
+        kind.verbs = info.verbs;
+        for alias in info.aliases {
+            if !kind.aliases.contains(&alias) {
+                kind.aliases.push(alias);
+            }
+        }
+        KindId::new(index)
+    }
+
+    /// Applies one batch.
+    pub fn apply(&mut self, kind: KindId, changes: Box<dyn std::any::Any + Send>, epoch: u32) {
+        self.tables[kind.index()].apply(changes, epoch, &mut self.joins);
+    }
+
+    /// Ends a list: what it did not mention is gone.
+    pub fn sweep(&mut self, kind: KindId, covers: &Covers, epoch: u32) {
+        self.tables[kind.index()].sweep(covers, epoch, &self.symbols, &mut self.joins);
+    }
+
+    /// Merges what came since the last frame.
+    pub fn settle(&mut self) {
+        for table in &mut self.tables {
+            table.settle(&self.symbols);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The virtual grid: which columns fit a width, and how one line of cells is painted straight into the buffer. It knows
+//! texts and styles, nothing of kinds; only the rows on screen ever come here.
+
+use std::ops::Range;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// Cells between two columns.
+pub const GAP: u16 = 2;
+/// What a name is shortened to before other columns are given up.
+const SHORTEST: u16 = 18;
+
+/// What a column asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Cells that its widest text needs.
+    pub width: u16,
+    /// Given up in falling order when there is no room; 0 is never given up.
+    pub rank: u8,
+    /// Whether its texts may be shortened in the middle.
+    pub shrinks: bool,
+}
+
+/// Where a column stands: its index among the wishes, and its cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    pub column: usize,
+    pub x: u16,
+    pub width: u16,
+}
+
+/// Fits columns into a width: first long names are shortened, then the least important columns go. `skip` of the
+/// columns that are not of rank 0 are scrolled out on the left.
+pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
+    let mut skipped = 0;
+    let mut kept: Vec<usize> = (0..wishes.len())
+        .filter(|&column| {
+            let movable = wishes[column].rank > 0;
+            let out = movable && skipped < skip;
+            skipped += usize::from(out);
+            !out
+        })
+        .collect();
+    let need = |kept: &[usize], shortened: bool| -> u32 {
+        let cells: u32 = kept
+            .iter()
+            .map(|&column| {
+                let wish = wishes[column];
+                let least = if shortened && wish.shrinks { wish.width.min(SHORTEST * 2) } else { wish.width };
+                u32::from(least)
+            })
+            .sum();
+        let gaps = u32::try_from(kept.len().saturating_sub(1)).unwrap_or(0) * u32::from(GAP);
+        cells + gaps
+    };
+    while need(&kept, true) > u32::from(width) {
+        let worst = kept.iter().copied().enumerate().max_by_key(|&(at, column)| (wishes[column].rank, at));
+        match worst {
+            Some((at, column)) if wishes[column].rank > 0 => {
+                kept.remove(at);
+            }
+            _ => break,
+        }
+    }
+    let mut widths: Vec<u16> = kept.iter().map(|&column| wishes[column].width).collect();
+    let mut over = need(&kept, false).saturating_sub(u32::from(width));
+    // The widest shrinking column gives first.
+    while over > 0 {
+        let widest = (0..kept.len()).filter(|&at| wishes[kept[at]].shrinks).max_by_key(|&at| widths[at]);
+        match widest {
+            Some(at) if widths[at] > SHORTEST => widths[at] -= 1,
+            _ => break,
+        }
+        over -= 1;
+    }
+    let mut x = 0;
+    kept.iter()
+        .zip(widths)
+        .map_while(|(&column, wanted)| {
+            let slot = Slot { column, x, width: wanted.min(width.saturating_sub(x)) };
+            x = x.saturating_add(wanted + GAP);
+            (slot.width > 0).then_some(slot)
+        })
+        .collect()
+}
+
+/// Cells that a text takes.
+pub fn width(text: &str) -> u16 {
+    if text.is_ascii() { u16::try_from(text.len()).unwrap_or(u16::MAX) } else { clamp(text.width()) }
+}
+
+fn clamp(width: usize) -> u16 {
+    u16::try_from(width).unwrap_or(u16::MAX)
+}
+
+/// Shortens a text to a width, in the middle, so that both ends, where names differ, stay.
+pub fn shorten(text: &str, cells: u16) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    if cells <= 1 {
+        return if cells == 1 { "…".to_owned() } else { String::new() };
+    }
+    let tail_cells = (cells - 1) / 2;
+    let head_cells = cells - 1 - tail_cells;
+    let take = |graphemes: &mut dyn Iterator<Item = &str>, cells: u16| {
+        let mut used = 0;
+        let mut bytes = 0;
+        for grapheme in graphemes {
+            let wide = width(grapheme);
+            if used + wide > cells {
+                break;
+            }
+            used += wide;
+            bytes += grapheme.len();
+        }
+        bytes
+    };
+    let head = take(&mut text.graphemes(true), head_cells);
+    let tail = take(&mut text.graphemes(true).rev(), tail_cells);
+    format!("{}…{}", &text[..head], &text[text.len() - tail..])
+}
+
+/// Paints one text into `area` (one line); `matched` byte ranges are painted over with their own style where the text
+/// was not shortened.
+pub fn paint(
+    buffer: &mut Buffer,
+    area: Rect,
+    text: &str,
+    style: Style,
+    right: bool,
+    matched: &[Range<usize>],
+    match_style: Style,
+) {
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let wide = width(text);
+    if wide > area.width {
+        let short = shorten(text, area.width);
+        buffer.set_stringn(area.x, area.y, &short, area.width as usize, style);
+        return;
+    }
+    let x = if right { area.x + area.width - wide } else { area.x };
+    buffer.set_stringn(x, area.y, text, area.width as usize, style);
+    for range in matched {
+        let (Some(before), Some(inner)) = (text.get(..range.start), text.get(range.clone())) else { continue };
+        let rect = Rect { x: x + width(before), y: area.y, width: width(inner), height: 1 };
+        buffer.set_style(rect.intersection(area), match_style);
+    }
+}
+
+/// A gauge of eighth blocks, `cells` wide.
+pub fn gauge(fraction: f64, cells: u16, ascii: bool) -> (String, String) {
+    let fraction = fraction.clamp(0.0, 1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 8 times the cells")]
+    let eighths = (fraction * f64::from(cells) * 8.0).round() as usize;
+    let (whole, rest) = (eighths / 8, eighths % 8);
+    if ascii {
+        return ("#".repeat(whole), "-".repeat(cells as usize - whole));
+    }
+    let mut filled = "█".repeat(whole);
+    let mut used = whole;
+    if rest > 0 && used < cells as usize {
+        filled.push(['▏', '▎', '▍', '▌', '▋', '▊', '▉'][rest - 1]);
+        used += 1;
+    }
+    (filled, " ".repeat(cells as usize - used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn wish(width: u16, rank: u8) -> Wish {
+        Wish { width, rank, shrinks: rank == 0 }
+    }
+
+    #[test]
+    fn everything_stays_where_there_is_room() {
+        let slots = fit(&[wish(10, 0), wish(4, 3), wish(6, 1)], 40, 0);
+        assert_eq!(
+            slots.iter().map(|slot| (slot.column, slot.x, slot.width)).collect::<Vec<_>>(),
+            [(0, 0, 10), (1, 12, 4), (2, 18, 6)]
+        );
+    }
+
+    #[test]
+    fn the_least_important_goes_first_and_names_shrink() {
+        let slots = fit(&[wish(60, 0), wish(10, 3), wish(6, 1)], 50, 0);
+        assert_eq!(slots.iter().map(|slot| slot.column).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(slots[0].width, 42);
+        for width in 0..60 {
+            let slots = fit(&[wish(60, 0), wish(10, 3), wish(6, 1), wish(30, 0)], width, 0);
+            assert!(slots.iter().all(|slot| slot.x + slot.width <= width), "{width}: {slots:?}");
+        }
+    }
+
+    #[test]
+    fn scrolling_leaves_what_is_never_dropped() {
+        let slots = fit(&[wish(5, 0), wish(5, 2), wish(5, 3)], 40, 1);
+        assert_eq!(slots.iter().map(|slot| slot.column).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn texts_are_shortened_in_the_middle() {
+        assert_eq!(shorten("payments-api-7f9c8d6b5-x2x9d", 13), "paymen…-x2x9d");
+        assert_eq!(shorten("short", 13), "short");
+        assert_eq!(shorten("日本語のとても長い名前", 9), "日本…名前");
+        assert_eq!(shorten("abc", 1), "…");
+        assert_eq!(shorten("abc", 0), "");
+    }
+
+    #[test]
+    fn gauges_fill_by_eighths() {
+        assert_eq!(gauge(0.5, 4, false), ("██".to_owned(), "  ".to_owned()));
+        assert_eq!(gauge(0.53, 4, false).0, "██▏");
+        assert_eq!(gauge(7.0, 3, false), ("███".to_owned(), String::new()));
+        assert_eq!(gauge(f64::NAN, 3, true), (String::new(), "---".to_owned()));
+    }
+}

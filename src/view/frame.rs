@@ -1,0 +1,496 @@
+//! A whole frame: header, title, the top view, footer, and what lies over them.
+
+use ratatui::{Frame, buffer::Buffer, layout::Rect};
+
+use super::{Screen, View, table};
+use crate::{
+    app::model::{Model, PromptKind},
+    command,
+    kinds::{HasId, node::Node, pod::Pod},
+    problem::Problem,
+    store::{stream::StreamState, value::Health, world::MetricsState},
+    ui::{grid, theme::Role},
+    util::age,
+};
+
+/// Prepares the top view for the space there is and draws the frame; gives the next instant (milliseconds) at which
+/// something on screen changes by itself.
+pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
+    let area = frame.area();
+    let header_height = match area.height {
+        _ if !model.show_header => 0,
+        0..12 => 0,
+        12..20 => 1,
+        _ => 2,
+    };
+    let footer_height = u16::from(area.height >= 4);
+    let title_height = u16::from(area.height >= 3);
+    let header = Rect { height: header_height, ..area };
+    let title = Rect { y: area.y + header_height, height: title_height, ..area };
+    let footer = Rect { y: area.bottom() - footer_height, height: footer_height, ..area };
+    let body = Rect { y: title.bottom(), height: footer.y.saturating_sub(title.bottom()), ..area };
+    let totals = matches!(model.views.last(), Some(View::Table(_))) && body.height > 12;
+    let rows = body.height.saturating_sub(1 + u16::from(totals));
+
+    let now = model.now;
+    let mut wake = model.toast().map(|note| note.at + 6_000);
+    model.body = Rect { y: body.y + 1, height: rows, ..body };
+    match model.views.last_mut() {
+        Some(View::Table(view)) => {
+            let glow = view.prepare(&model.world, now, rows as usize);
+            let ages = view.next_age(&model.world, now);
+            wake = wake.into_iter().chain(glow).chain(ages).min();
+        }
+        Some(View::Text(view)) => view.set_height(body.height as usize),
+        None => {}
+    }
+    wake = wake.into_iter().chain(next_status(model)).min();
+
+    let model = &*model;
+    let screen = Screen { world: &model.world, theme: &model.theme, now, ascii: model.config.ui.ascii };
+    let buffer = frame.buffer_mut();
+    buffer.set_style(area, screen.style(Role::Background).patch(screen.style(Role::Text)));
+    draw_header(model, header, buffer, &screen);
+    draw_title(model, title, buffer, &screen);
+    match model.views.last() {
+        Some(View::Table(view)) => {
+            let table = Rect { height: 1 + rows, ..body };
+            if view.lens.order().is_empty() {
+                let (state, _) = model.state_of(view);
+                let server = model.facts.as_ref().map_or("", |facts| facts.host.as_str());
+                let problem = match &model.connect_problem {
+                    Some(problem) if !model.world.kind(view.kind).local => problem.clone(),
+                    _ => table::empty_screen(view, &model.world, state, server, now.div_euclid(1000)),
+                };
+                draw_problem(&problem, state, table, buffer, &screen);
+            } else {
+                view.draw(table, buffer, &screen);
+            }
+            if totals {
+                draw_totals(view, Rect { y: body.bottom() - 1, height: 1, ..body }, buffer, &screen);
+            }
+        }
+        Some(View::Text(view)) => view.draw(body, buffer, &screen),
+        None => {}
+    }
+    draw_footer(model, footer, buffer, &screen);
+    draw_prompt(model, area, title, frame, &screen);
+    wake
+}
+
+/// Writes parts one after another; gives the column after the last.
+fn write(buffer: &mut Buffer, area: Rect, x: u16, parts: &[(&str, ratatui::style::Style)]) -> u16 {
+    let mut x = x;
+    for (text, style) in parts {
+        if x >= area.right() || area.height == 0 {
+            break;
+        }
+        let room = (area.right() - x) as usize;
+        x = buffer.set_stringn(x, area.y, text, room, *style).0;
+    }
+    x
+}
+
+/// Cluster, user, health of the streams; nodes, pods and how full the cluster is.
+fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
+    if area.height == 0 {
+        return;
+    }
+    let (label, value) = (screen.style(Role::HeaderLabel), screen.style(Role::Header));
+    let dot = if screen.ascii { " - " } else { " · " };
+    let line = Rect { height: 1, ..area };
+    let Some(facts) = &model.facts else {
+        write(buffer, line, area.x + 1, &[("no cluster", screen.style(Role::Error))]);
+        return;
+    };
+    // A context named by its ARN is called by its cluster's name.
+    let name = facts.context.rsplit('/').next().unwrap_or(&facts.context);
+    let health = connection(model);
+    let right = format!("kube {} {}", if screen.ascii { "*" } else { "●" }, health.1);
+    let right_width = grid::width(&right) + 1;
+    let user = facts.impersonates.as_ref().or(facts.user.as_ref()).map(String::as_str).unwrap_or_default();
+    let left = Rect { width: area.width.saturating_sub(right_width + 1), ..line };
+    let mut x = write(buffer, left, area.x + 1, &[(name, value.patch(screen.style(Role::Accent)))]);
+    if let Some(version) = &model.server_version {
+        x = write(buffer, left, x, &[(dot, label), (version, value)]);
+    }
+    if area.width > 60 {
+        x = write(buffer, left, x, &[(dot, label), (&facts.host, label)]);
+        if !user.is_empty() {
+            x = write(buffer, left, x, &[("   you ", label), (user, value)]);
+        }
+    }
+    if model.read_only {
+        write(buffer, left, x, &[("   ", label), ("read-only", screen.style(Role::Warning))]);
+    }
+    let at = area.right().saturating_sub(right_width);
+    write(buffer, line, at, &[(&right, screen.style(health.0))]);
+    if area.height < 2 {
+        return;
+    }
+    let line = Rect { y: area.y + 1, height: 1, ..area };
+    let mut x = area.x + 1;
+    let nodes = model.world.table::<Node>();
+    let pods = model.world.table::<Pod>();
+    let whole =
+        |kind| model.streams.iter().any(|stream| stream.kind == kind && stream.namespace.is_none() && stream.synced);
+    if whole(Node::ID) {
+        let ready = nodes.iter().filter(|(_, _, row)| row.health != Health::Bad).count();
+        let all = nodes.iter().count();
+        x = write(buffer, line, x, &[("nodes ", label), (&format!("{ready}/{all}   "), value)]);
+    }
+    if whole(Pod::ID) {
+        x = write(
+            buffer,
+            line,
+            x,
+            &[("pods ", label), (&format!("{}   ", crate::store::table::Rows::len(pods)), value)],
+        );
+    }
+    if whole(Node::ID) && whole(Pod::ID) {
+        let mut requests = crate::store::world::Amounts::default();
+        let mut allocatable = crate::store::world::Amounts::default();
+        for (_, _, row) in nodes.iter() {
+            allocatable.add(row.allocatable);
+            if let Some(totals) = model.world.joins.on_node.get(&row.name) {
+                requests.add(totals.requests);
+            }
+        }
+        for (name, used, of) in [("cpu ", requests.cpu, allocatable.cpu), ("mem ", requests.memory, allocatable.memory)]
+        {
+            if of == 0 || area.width < 70 {
+                continue;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a share")]
+            let share = used as f64 / of as f64;
+            let (filled, empty) = grid::gauge(share, 8, screen.ascii);
+            x = write(
+                buffer,
+                line,
+                x,
+                &[
+                    (name, label),
+                    (&filled, screen.style(Role::GaugeFilled)),
+                    (&empty, screen.style(Role::GaugeEmpty)),
+                    (&format!(" {:.0}% req   ", share * 100.0), value),
+                ],
+            );
+        }
+    }
+    let metrics = metrics_text(&model.world.usage.state, model.now);
+    if let Some((role, text)) = metrics
+        && area.width > 100
+    {
+        write(buffer, line, x, &[("metrics ", label), (&text, screen.style(role))]);
+    }
+}
+
+/// How metrics are doing, in coarse steps.
+fn metrics_text(state: &MetricsState, now: i64) -> Option<(Role, String)> {
+    let now = now.div_euclid(1000);
+    Some(match state {
+        MetricsState::NotAsked => return None,
+        MetricsState::Absent => (Role::Dim, "not installed".to_owned()),
+        MetricsState::Forbidden(_) => (Role::Warning, "forbidden".to_owned()),
+        MetricsState::Failing { since, .. } => (Role::Error, format!("failing for {}", coarse(now - since))),
+        MetricsState::Good { at } if now - at > 180 => (Role::Stale, format!("{} old", coarse(now - at))),
+        MetricsState::Good { .. } => (Role::HealthOk, "fresh".to_owned()),
+    })
+}
+
+/// An age in steps of 5 s, then minutes: a header must not tick.
+fn coarse(seconds: i64) -> String {
+    let seconds = if seconds < 60 { seconds - seconds.rem_euclid(5) } else { seconds - seconds.rem_euclid(60) };
+    age::human(seconds.max(0))
+}
+
+/// The worst of all streams, in a word.
+fn connection(model: &Model) -> (Role, String) {
+    let now = model.now.div_euclid(1000);
+    let mut worst = (Role::HealthOk, "live".to_owned(), 0);
+    let mut take = |role, text: String, weight| {
+        if weight > worst.2 {
+            worst = (role, text, weight);
+        }
+    };
+    for stream in model.streams.iter() {
+        let name = &model.world.kind(stream.kind).plural;
+        match &stream.state {
+            StreamState::Live | StreamState::Polled { .. } => {}
+            StreamState::Waiting => take(Role::HealthProgressing, format!("{name} waits"), 1),
+            StreamState::Loading { loaded, about } => {
+                let of = about.map(|about| format!(" of about {about}")).unwrap_or_default();
+                take(Role::HealthProgressing, format!("{name} {loaded}{of}"), 2);
+            }
+            StreamState::Connecting { .. } => take(Role::HealthProgressing, "connecting".to_owned(), 3),
+            StreamState::Forbidden(_) | StreamState::Gone(_) => {
+                take(
+                    Role::Warning,
+                    format!("{name} denied"),
+                    if model.streams.granted.contains_key(&stream.kind) { 0 } else { 4 },
+                );
+            }
+            StreamState::Stale { since: 0, retry, .. } => {
+                take(Role::Error, format!("unreachable, again in {}s", (retry - now).max(0)), 6);
+            }
+            StreamState::Stale { since, .. } => take(Role::Stale, format!("stale for {}", coarse(now - since)), 5),
+        }
+        if stream.undecodable > 0 {
+            take(Role::Warning, format!("{} {name} undecodable", stream.undecodable), 1);
+        }
+    }
+    (worst.0, worst.1)
+}
+
+/// When a text in the header changes by itself (milliseconds).
+fn next_status(model: &Model) -> Option<i64> {
+    let now = model.now.div_euclid(1000);
+    let stale = model.streams.iter().any(|stream| matches!(stream.state, StreamState::Stale { .. }));
+    stale.then_some((now + 1) * 1000)
+}
+
+fn draw_title(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
+    if area.height == 0 {
+        return;
+    }
+    let title = screen.style(Role::Title);
+    match model.views.last() {
+        Some(View::Table(view)) => {
+            let (state, complete) = model.state_of(view);
+            let scope = model.scope_title(view);
+            let text = view.title(&model.world, complete, &scope);
+            let (kind, count) = text.split_once('[').unwrap_or((&text, ""));
+            let mut x = write(
+                buffer,
+                area,
+                area.x + 1,
+                &[(kind, title), (&format!("[{count}"), screen.style(Role::TitleCount))],
+            );
+            if !view.filter.is_empty() && model.prompt.is_none() {
+                let role = if view.filter_error.is_some() { Role::Error } else { Role::Prompt };
+                x = write(buffer, area, x, &[("  /", screen.style(Role::Dim)), (&view.filter, screen.style(role))]);
+            }
+            if view.lens.faults() {
+                x = write(buffer, area, x, &[("  faults only", screen.style(Role::Warning))]);
+            }
+            if !view.marks.is_empty() {
+                x = write(buffer, area, x, &[(&format!("  {} marked", view.marks.len()), screen.style(Role::Marked))]);
+            }
+            if let Some(StreamState::Stale { since, .. }) = state
+                && *since > 0
+            {
+                let text = format!("  stale since {}", clock(*since));
+                x = write(buffer, area, x, &[(&text, screen.style(Role::Stale))]);
+            }
+            let sort = view.lens.sort();
+            if let Some(column) = sort.column.and_then(|column| model.world.rows(view.kind).columns().get(column)) {
+                let arrow = match (sort.descending, screen.ascii) {
+                    (false, false) => "↑",
+                    (true, false) => "↓",
+                    (false, true) => "^",
+                    (true, true) => "v",
+                };
+                let text = format!("sort {} {arrow} ", column.id);
+                let at = area.right().saturating_sub(grid::width(&text));
+                if at > x {
+                    write(buffer, area, at, &[(&text, screen.style(Role::Dim))]);
+                }
+            }
+        }
+        Some(View::Text(view)) => {
+            let mut parts = vec![(view.status(), title)];
+            if !view.search.is_empty() {
+                parts.push((format!("  /{}", view.search), screen.style(Role::Prompt)));
+            }
+            let parts: Vec<(&str, _)> = parts.iter().map(|(text, style)| (text.as_str(), *style)).collect();
+            write(buffer, area, area.x + 1, &parts);
+        }
+        None => {}
+    }
+}
+
+fn clock(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map(|at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
+        .unwrap_or_default()
+}
+
+/// A screen without rows: what, why, what to do.
+fn draw_problem(problem: &Problem, state: Option<&StreamState>, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
+    let role = match state {
+        Some(StreamState::Stale { .. }) => Role::Error,
+        Some(StreamState::Forbidden(_) | StreamState::Gone(_)) => Role::Warning,
+        _ => Role::Text,
+    };
+    let width = area.width.saturating_sub(8).clamp(1, 100);
+    let x = area.x + area.width.saturating_sub(width) / 2;
+    let mut lines: Vec<(String, Role)> = Vec::new();
+    for (text, role) in [(&problem.what, role), (&problem.why, Role::Text), (&problem.hint, Role::Dim)] {
+        lines.extend(wrap(text, width).into_iter().map(|line| (line, role)));
+    }
+    let top = area.y + (area.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(0))) / 3;
+    for (index, (line, role)) in lines.iter().enumerate() {
+        let y = top + u16::try_from(index).unwrap_or(0);
+        if y < area.bottom() {
+            buffer.set_stringn(x, y, line, width as usize, screen.style(*role));
+        }
+    }
+}
+
+/// Breaks a text into lines of a width, at spaces where there are any.
+pub fn wrap(text: &str, width: u16) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines().filter(|line| !line.trim().is_empty()) {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && grid::width(&line) + 1 + grid::width(word) > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+            while grid::width(&line) > width {
+                let cut = line.char_indices().nth(width as usize).map_or(line.len(), |(at, _)| at);
+                if cut == line.len() {
+                    break;
+                }
+                let rest = line.split_off(cut);
+                lines.push(std::mem::replace(&mut line, rest));
+            }
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn draw_totals(view: &table::TableView, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
+    let totals = view.totals(screen.world);
+    let style = screen.style(Role::TableTotals);
+    let mut x = area.x + 2;
+    for (column, sum) in totals {
+        x = write(buffer, area, x, &[(&format!("{column} "), screen.style(Role::Dim)), (&sum, style), ("   ", style)]);
+    }
+}
+
+/// A note if there is one, hints if not; the way back on the right.
+fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
+    if area.height == 0 {
+        return;
+    }
+    let crumbs: Vec<&str> = model.views.iter().map(View::crumb).collect();
+    let separator = if screen.ascii { " > " } else { " › " };
+    let crumbs = if model.show_crumbs && model.views.len() > 1 { crumbs.join(separator) } else { String::new() };
+    let most = area.width / 3;
+    let crumbs = grid::shorten(&crumbs, most);
+    let left = Rect { width: area.width.saturating_sub(grid::width(&crumbs) + 2), ..area };
+    write(
+        buffer,
+        area,
+        area.right().saturating_sub(grid::width(&crumbs) + 1),
+        &[(&crumbs, screen.style(Role::Breadcrumb))],
+    );
+    if let Some(note) = model.toast() {
+        let text = note.problem.to_string().replace('\n', " ");
+        write(buffer, left, area.x + 1, &[(&text, screen.style(note.level.role()))]);
+        return;
+    }
+    let mut x = area.x + 1;
+    for command in command::commands().filter(|command| !command.hint.is_empty()) {
+        if !command::available(command, model) {
+            continue;
+        }
+        let Some(key) = model.keys_of(command).into_iter().next() else { continue };
+        let width = grid::width(&key) + grid::width(command.hint) + 3;
+        if x + width > left.right() {
+            break;
+        }
+        x = write(
+            buffer,
+            left,
+            x,
+            &[
+                (&key, screen.style(Role::HintKey)),
+                (" ", screen.style(Role::HintText)),
+                (command.hint, screen.style(Role::HintText)),
+                ("  ", screen.style(Role::HintText)),
+            ],
+        );
+    }
+}
+
+/// The line that is being typed stands where the title was; suggestions hang below it, an error is explained under it.
+fn draw_prompt(model: &Model, area: Rect, title: Rect, frame: &mut Frame<'_>, screen: &Screen<'_>) {
+    let Some(prompt) = &model.prompt else { return };
+    let line = Rect { height: 1, ..title };
+    if title.height == 0 || area.width < 3 {
+        return;
+    }
+    let sign = if prompt.kind == PromptKind::Command { ":" } else { "/" };
+    let count = match model.views.last() {
+        Some(View::Table(view)) if prompt.kind == PromptKind::Filter => {
+            let (_, complete) = model.state_of(view);
+            view.title(&model.world, complete, &model.scope_title(view))
+        }
+        Some(View::Text(view)) if prompt.kind == PromptKind::Filter => view.status(),
+        _ => String::new(),
+    };
+    let buffer = frame.buffer_mut();
+    buffer.set_style(line, screen.style(Role::Text));
+    buffer.set_stringn(line.x, line.y, " ".repeat(line.width as usize), line.width as usize, screen.style(Role::Text));
+    let mut x = line.x + 1;
+    if !count.is_empty() {
+        x = write(buffer, line, x, &[(&count, screen.style(Role::TitleCount)), ("  ", screen.style(Role::Text))]);
+    }
+    let start = write(buffer, line, x, &[(sign, screen.style(Role::Accent))]);
+    let room = line.right().saturating_sub(start + 1);
+    let typed = prompt.line();
+    let cursor = prompt.cursor();
+    let before: String = typed.chars().take(cursor).collect();
+    // A line longer than the screen is shown around its cursor.
+    let skip = grid::width(&before).saturating_sub(room);
+    let shown: String = typed.chars().skip(skip as usize).collect();
+    let end = write(buffer, line, start, &[(&shown, screen.style(Role::Prompt))]);
+    let error = match model.views.last() {
+        Some(View::Table(view)) if prompt.kind == PromptKind::Filter => view.filter_error.as_ref(),
+        _ => None,
+    };
+    if let Some(error) = error {
+        for (index, _) in typed.char_indices().enumerate().filter(|(_, (byte, _))| error.range.contains(byte)) {
+            let x = start + u16::try_from(index).unwrap_or(0).saturating_sub(skip);
+            buffer.set_style(Rect { x, y: line.y, width: 1, height: 1 }.intersection(line), screen.style(Role::Error));
+        }
+        let below = Rect { y: line.y + 1, height: 1, ..line };
+        if below.y < area.bottom() {
+            let text = if error.hint.is_empty() {
+                format!("{} ", error.message)
+            } else {
+                format!("{} ({}) ", error.message, error.hint)
+            };
+            buffer.set_stringn(start, below.y, &text, room as usize, screen.style(Role::Error));
+        }
+    }
+    if prompt.kind == PromptKind::Command {
+        if prompt.chosen.is_none()
+            && let Some(rest) = prompt.suggestions.first().and_then(|first| first.strip_prefix(typed))
+        {
+            write(buffer, line, end, &[(rest, screen.style(Role::PromptGhost))]);
+        }
+        let width = prompt.suggestions.iter().map(|line| grid::width(line)).max().unwrap_or(0) + 2;
+        let width = width.min(area.right().saturating_sub(start));
+        for (index, suggestion) in prompt.suggestions.iter().enumerate() {
+            let y = line.y + 1 + u16::try_from(index).unwrap_or(0);
+            if y + 1 >= area.bottom() {
+                break;
+            }
+            let mut style = screen.style(Role::Dialog);
+            if prompt.chosen == Some(index) {
+                style = style.patch(screen.style(Role::Selection));
+            }
+            let text = format!(" {suggestion:<fill$}", fill = (width as usize).saturating_sub(1));
+            buffer.set_stringn(start, y, text, width as usize, style);
+        }
+    }
+    let x = start + grid::width(&before).saturating_sub(skip);
+    frame.set_cursor_position((x.min(area.right() - 1), line.y));
+}

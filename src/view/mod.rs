@@ -1,0 +1,65 @@
+//! What is on screen: views on a stack, and how a whole frame is put together. Drawing reads; it never changes anything.
+
+pub mod frame;
+pub mod table;
+pub mod text;
+
+use ratatui::style::Style;
+
+use crate::{
+    store::world::World,
+    ui::theme::{Role, Theme},
+};
+
+/// What every widget may look at while it draws.
+pub struct Screen<'a> {
+    pub world: &'a World,
+    pub theme: &'a Theme,
+    /// Milliseconds since 1970.
+    pub now: i64,
+    /// No block elements, no arrows.
+    pub ascii: bool,
+}
+
+impl Screen<'_> {
+    pub fn style(&self, role: Role) -> Style {
+        self.theme.style(role)
+    }
+}
+
+/// One view of the stack.
+pub enum View {
+    Table(Box<table::TableView>),
+    Text(Box<text::TextView>),
+}
+
+impl View {
+    /// How it is called in the breadcrumbs.
+    pub fn crumb(&self) -> &str {
+        match self {
+            View::Table(view) => &view.crumb,
+            View::Text(view) => &view.crumb,
+        }
+    }
+
+    pub fn as_table(&self) -> Option<&table::TableView> {
+        match self {
+            View::Table(view) => Some(view),
+            View::Text(_) => None,
+        }
+    }
+
+    pub fn as_table_mut(&mut self) -> Option<&mut table::TableView> {
+        match self {
+            View::Table(view) => Some(view),
+            View::Text(_) => None,
+        }
+    }
+
+    pub fn as_text_mut(&mut self) -> Option<&mut text::TextView> {
+        match self {
+            View::Text(view) => Some(view),
+            View::Table(_) => None,
+        }
+    }
+}

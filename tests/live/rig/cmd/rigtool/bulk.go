@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+const podsPerWorkload = 20
+
+func defineBulk(fs *flag.FlagSet) func(context.Context, *rig) error {
+	var (
+		nodeCount  = fs.Int("nodes", 0, "nodes to write")
+		podCount   = fs.Int("pods", 0, "pods to write")
+		first      = fs.Int("first-workload", 0, "number of the first workload: to add pods instead of writing the same again")
+		realistic  = fs.Bool("realistic", false, "values that differ as on real clusters, so that gzip wins 6 to 10 times and not 20")
+		healthy    = fs.Bool("healthy", false, "every pod runs and is ready")
+		seed       = fs.Uint64("seed", 1, "same seed, same names, uids and values")
+		nodePrefix = fs.Int("first-node", 0, "number of the first node")
+	)
+	return func(ctx context.Context, r *rig) error {
+		maker := newMaker(*seed, *realistic)
+		if *nodeCount > 0 {
+			if _, err := writeNodes(ctx, r, maker, *nodeCount, *nodePrefix); err != nil {
+				return err
+			}
+		}
+		var written int64
+		if *podCount > 0 {
+			var err error
+			if written, err = writePods(ctx, r, maker, *podCount, *first, *healthy); err != nil {
+				return err
+			}
+			if err := awaitPods(ctx, r, *podCount); err != nil {
+				return err
+			}
+		}
+		average := int64(0)
+		if *podCount > 0 {
+			average = written / int64(*podCount)
+		}
+		r.done("bulk: %d nodes, %d pods of %d bytes", *nodeCount, *podCount, average)
+		return nil
+	}
+}
+
+// awaitPods returns when the API shows the pods: such a read waits until the watch cache has caught up with etcd.
+func awaitPods(ctx context.Context, r *rig, atLeast int) error {
+	client, _, err := r.api()
+	if err != nil {
+		return err
+	}
+	list, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return err
+	}
+	count := len(list.Items)
+	if list.RemainingItemCount != nil {
+		count += int(*list.RemainingItemCount)
+	}
+	if count < atLeast {
+		return fmt.Errorf("wrote %d pods, the API shows %d", atLeast, count)
+	}
+	return nil
+}
+
+func writeNodes(ctx context.Context, r *rig, maker *maker, count, first int) ([]*corev1.Node, error) {
+	port, err := r.kubeletPort()
+	if err != nil {
+		return nil, err
+	}
+	writer, err := newWriter(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	made := make([]*corev1.Node, count)
+	for i := range made {
+		made[i] = maker.node(first+i, port)
+		if err := writer.put("minions/"+made[i].Name, made[i]); err != nil {
+			return nil, err
+		}
+	}
+	return made, writer.close()
+}
+
+func writePods(ctx context.Context, r *rig, maker *maker, count, first int, healthy bool) (int64, error) {
+	names, err := ensureNodes(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	workloads := (count + podsPerWorkload - 1) / podsPerWorkload
+	writer, err := newWriter(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range bulkNamespaces {
+		ns := namespace(name)
+		maker.identify(&ns.ObjectMeta, "namespace/"+name)
+		ns.Labels = map[string]string{"kubernetes.io/metadata.name": name, "team": name[:3], "pod-security.kubernetes.io/enforce": "baseline"}
+		ns.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
+		ns.Status.Phase = corev1.NamespaceActive
+		if err := writer.put("namespaces/"+name, ns); err != nil {
+			return 0, err
+		}
+	}
+	if err := writer.close(); err != nil {
+		return 0, err
+	}
+	var written atomic.Int64
+	workers := max(2, runtime.NumCPU())
+	err = each(workers, workers, func(worker int) error {
+		writer, err := newWriter(ctx, r)
+		if err != nil {
+			return err
+		}
+		for w := worker; w < workloads; w += workers {
+			load := maker.workload(first + w)
+			for i := range min(podsPerWorkload, count-w*podsPerWorkload) {
+				f := fateRunning
+				if !healthy {
+					f = maker.fate(load, i)
+				}
+				// Pods of one workload spread over the nodes; 7919 is prime, so every node gets its share.
+				at := ((first+w)*podsPerWorkload + i) * 7919 % len(names)
+				pod := maker.pod(load, i, names[at], f)
+				if err := writer.put("pods/"+pod.Namespace+"/"+pod.Name, pod); err != nil {
+					return err
+				}
+			}
+		}
+		if err := writer.close(); err != nil {
+			return err
+		}
+		written.Add(writer.bytes)
+		return nil
+	})
+	return written.Load(), err
+}
+
+// writer puts objects into etcd the way the API server stores them: protobuf in an envelope, many in a transaction.
+type writer struct {
+	ctx        context.Context
+	client     *clientv3.Client
+	serializer *protobuf.Serializer
+	ops        []clientv3.Op
+	pending    int
+	bytes      int64
+}
+
+func newWriter(ctx context.Context, r *rig) (*writer, error) {
+	client, err := r.etcd()
+	if err != nil {
+		return nil, err
+	}
+	return &writer{ctx: ctx, client: client, serializer: protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)}, nil
+}
+
+// put stores a typed object under /registry/KEY.
+func (w *writer) put(key string, obj kruntime.Object) error {
+	kinds, _, err := scheme.Scheme.ObjectKinds(obj)
+	if err != nil {
+		return err
+	}
+	obj.GetObjectKind().SetGroupVersionKind(kinds[0])
+	var buffer bytes.Buffer
+	if err := w.serializer.Encode(obj, &buffer); err != nil {
+		return err
+	}
+	return w.putRaw(key, buffer.Bytes())
+}
+
+func (w *writer) putRaw(key string, raw []byte) error {
+	w.ops = append(w.ops, clientv3.OpPut("/registry/"+key, string(raw)))
+	w.pending += len(raw)
+	w.bytes += int64(len(raw))
+	// etcd's limits: 128 operations, 1.5 MiB.
+	if len(w.ops) >= 120 || w.pending > 1<<20 {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *writer) flush() error {
+	if len(w.ops) == 0 {
+		return nil
+	}
+	_, err := w.client.Txn(w.ctx).Then(w.ops...).Commit()
+	w.ops, w.pending = w.ops[:0], 0
+	return err
+}
+
+func (w *writer) close() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.client.Close()
+}
