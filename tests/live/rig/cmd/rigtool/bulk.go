@@ -10,6 +10,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -54,24 +55,36 @@ func defineBulk(fs *flag.FlagSet) func(context.Context, *rig) error {
 	}
 }
 
-// awaitPods returns when the API shows the pods: such a read waits until the watch cache has caught up with etcd.
+// awaitPods returns when the API shows the pods from its watch cache, which may lag far behind many quick writes.
 func awaitPods(ctx context.Context, r *rig, atLeast int) error {
 	client, _, err := r.api()
 	if err != nil {
 		return err
 	}
-	list, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{Limit: 1})
+	api := client.CoreV1().Pods("")
+	newest, err := api.List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return err
 	}
-	count := len(list.Items)
-	if list.RemainingItemCount != nil {
-		count += int(*list.RemainingItemCount)
+	cached := metav1.ListOptions{Limit: 1, ResourceVersion: newest.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}
+	for {
+		list, err := api.List(ctx, cached)
+		if apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) {
+			// The server itself waits three seconds before it says so.
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		count := len(list.Items)
+		if list.RemainingItemCount != nil {
+			count += int(*list.RemainingItemCount)
+		}
+		if count < atLeast {
+			return fmt.Errorf("wrote %d pods, the API shows %d", atLeast, count)
+		}
+		return nil
 	}
-	if count < atLeast {
-		return fmt.Errorf("wrote %d pods, the API shows %d", atLeast, count)
-	}
-	return nil
 }
 
 func writeNodes(ctx context.Context, r *rig, maker *maker, count, first int) ([]*corev1.Node, error) {

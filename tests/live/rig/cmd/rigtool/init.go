@@ -200,7 +200,7 @@ func writeKubeconfigs(dir string, port int) error {
 
 func defineWait(fs *flag.FlagSet) func(context.Context, *rig) error {
 	pid := fs.Int("pid", 0, "give up when this process is gone")
-	timeout := fs.Duration("timeout", 60*time.Second, "give up after")
+	timeout := fs.Duration("timeout", 3*time.Minute, "give up after")
 	return func(ctx context.Context, r *rig) error {
 		server, err := r.env("SERVER")
 		if err != nil {
