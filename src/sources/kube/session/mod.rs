@@ -118,10 +118,14 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Makes aws-lc the TLS provider of the process. Safe to call again.
+/// Makes aws-lc the TLS provider of the process. Safe to call again; worth calling early, since the first handshake
+/// needs what it prepares.
 pub fn install_crypto() {
     // It fails only when there is one already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_ok() {
+        // Where no thread can be had, the first handshake does the work.
+        let _ = std::thread::Builder::new().name("randomness".into()).spawn(transport::draw_random);
+    }
 }
 
 impl Session {

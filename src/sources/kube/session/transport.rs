@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::ConfigExt;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
@@ -187,6 +188,7 @@ impl Service<Uri> for Connector {
                 route.link.record(connect, None);
                 return Ok(MaybeHttpsStream::Http(stream));
             };
+            random_ready().await;
             let started = Instant::now();
             let handshake = async {
                 tls.connector.connect(tls.name, TokioIo::new(stream)).await.map_err(|error| ConnectError::tls(&error))
@@ -196,6 +198,23 @@ impl Service<Uri> for Connector {
             Ok(MaybeHttpsStream::from(stream))
         })
     }
+}
+
+/// aws-lc collects entropy for about 60 ms before its first random byte, and 3 ms in each thread. That must neither
+/// hold up a thread that has other work nor count as the link's slowness.
+async fn random_ready() {
+    static READY: OnceCell<()> = OnceCell::const_new();
+    let collect = || async {
+        // It fails only at shutdown, and then nobody needs it.
+        let _ = tokio::task::spawn_blocking(draw_random).await;
+    };
+    READY.get_or_init(collect).await;
+    draw_random();
+}
+
+pub(super) fn draw_random() {
+    // A failure here is one in the handshake too, which reports it.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0]);
 }
 
 impl Dial {

@@ -141,6 +141,20 @@ async fn a_refused_token_is_renewed_once_and_then_reported() {
 }
 
 #[tokio::test]
+async fn a_401_renews_once_for_all_who_were_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbered = credential(&json!({ "token": "token-N" }));
+    let script = format!("n=$(wc -l < \"$0/runs\" | tr -d ' '); echo '{numbered}' | sed s/-N/-$n/");
+    let server =
+        Server::plain(|parts| answer(if parts.headers["authorization"] == "Bearer token-1" { 401 } else { 200 }, ""))
+            .await;
+    let session = Home::new(&server.http(), &scripted(folder.path(), &script)).session();
+    let answers = futures_util::future::join_all((0..8).map(|_| session.send(get("/")))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200)), "{answers:?}");
+    assert_eq!((runs(&folder), server.seen().len()), (2, 16));
+}
+
+#[tokio::test]
 async fn a_client_certificate_from_a_plugin_is_presented() {
     let authority = Authority::new();
     let server = Server::tls(authority.issue(&["localhost"]), &authority, true, |parts| {
@@ -270,7 +284,7 @@ fn an_expired_sso_session_names_profile_and_command() {
 
 #[tokio::test]
 async fn one_that_hangs_is_stopped() {
-    let mut plugin = shell("echo Enter code: >&2; sleep 1000");
+    let mut plugin = shell("echo Enter code: >&2; sleep 60");
     plugin.set_timeout(Duration::from_millis(300));
     let problem = plugin.run().await.err().unwrap().problem;
     assert!(problem.what.contains("did not finish"), "{problem}");
@@ -287,21 +301,23 @@ async fn giving_up_leaves_no_process_behind() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let (ready, started) = tokio::sync::oneshot::channel();
-    let reader = tokio::task::spawn_blocking({
+    let (over, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn({
         let pipe = pipe.clone();
         move || {
             let mut pipe = BufReader::new(std::fs::File::open(pipe).unwrap());
             pipe.read_line(&mut String::new()).unwrap();
             ready.send(()).unwrap();
             pipe.read_to_end(&mut Vec::new()).unwrap();
+            over.send(()).unwrap();
         }
     });
-    let plugin = shell(&format!("exec 3> '{}'; sleep 1000 & echo started >&3; wait", pipe.display()));
+    let plugin = shell(&format!("exec 3> '{}'; sleep 60 & echo started >&3; wait", pipe.display()));
     tokio::select! {
         _ = plugin.run() => panic!("it ended by itself"),
         started = started => started.unwrap(),
     }
-    tokio::time::timeout(Duration::from_secs(20), reader).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("all have ended").unwrap();
 }
 
 /// A prompt through the terminal device cannot reach the screen: the plugin leads a session of its own, without one.
