@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod kinds;
 pub mod problem;
+pub mod sim;
 pub mod sources;
 pub mod store;
 pub mod ui;

@@ -1,0 +1,294 @@
+//! The demo world: a simulated EKS cluster behind real HTTPS on loopback.
+//!
+//! The one server of the project: what `ekscope demo` shows, what the end-to-end tests talk to and what the benchmarks
+//! load. From the inside out: `random` and `company` feed `seed`, which makes a `Cluster` of `node`s, `workload`s and
+//! `pod`s; `objects` are what stands around them. `world` holds everything as `object`s in tables with their history,
+//! `churn` goes on with the story, and one task (`owner`) owns it all. `schema`, `wire` and `template` turn JSON into
+//! protobuf. On the outside `server` has the connections, `api` and `route` the requests, `list`, `watch`, `render`,
+//! `table` and `discovery` the answers; `faults` is what goes wrong on purpose.
+//!
+//! Nothing outside this folder knows that a cluster is simulated: clients get an ordinary kubeconfig.
+
+mod access;
+mod answer;
+mod api;
+mod catalog;
+mod churn;
+mod company;
+mod discovery;
+mod faults;
+mod link;
+mod list;
+mod managed;
+mod metrics;
+mod negotiate;
+mod node;
+mod object;
+mod objects;
+mod owner;
+mod pod;
+mod printers;
+mod query;
+mod random;
+mod render;
+mod requests;
+mod route;
+mod schema;
+mod seed;
+mod selector;
+mod server;
+mod status;
+mod table;
+mod template;
+mod tls;
+mod watch;
+mod wire;
+mod workload;
+mod world;
+
+use std::fmt;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::watch as signal;
+
+pub use faults::{Faults, Forbid, Throttle, WatchListFault};
+pub use requests::{Request, RequestLog};
+
+use crate::problem::Problem;
+use owner::Owner;
+use seed::Size;
+use server::{Counters, Server};
+use world::World;
+
+/// The name of the context, the cluster and the user in the demo's kubeconfig.
+pub const CONTEXT: &str = "demo";
+
+/// What world to make and how to serve it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub nodes: u32,
+    pub pods: u32,
+    /// Changes a second that happen by themselves.
+    pub churn: f64,
+    /// The same seed and start give the same world, to the byte.
+    pub seed: u64,
+    /// When the story begins, in seconds since 1970; `None`: now.
+    pub start: Option<i64>,
+    /// `None`: a free port on 127.0.0.1.
+    pub listen: Option<SocketAddr>,
+    /// Encodes every pod's watch frame at the start (about 8.5 KB each), so that streaming them costs little.
+    pub preencode: bool,
+    pub faults: Faults,
+    /// Threads of a server that `spawn` runs.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: 60,
+            pods: 1200,
+            churn: 2.0,
+            seed: 1,
+            start: None,
+            listen: None,
+            preencode: false,
+            faults: Faults::default(),
+            threads: 2,
+        }
+    }
+}
+
+/// What a server did since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    pub connections: u64,
+    pub requests: u64,
+    /// The cluster's newest resource version.
+    pub version: u64,
+    pub pods: usize,
+    pub nodes: usize,
+}
+
+/// A running server; it stops when this is dropped.
+pub struct Handle {
+    /// `https://127.0.0.1:PORT`.
+    pub url: String,
+    authority: String,
+    token: String,
+    owner: Owner,
+    counters: Arc<Counters>,
+    drops: signal::Sender<u64>,
+    thread: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Starts a server on the current runtime.
+pub async fn start(options: Options) -> Result<Handle, Problem> {
+    let address = options.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+    let cannot = |error: std::io::Error| {
+        Problem::new(format!("the demo server cannot listen on {address}"))
+            .because(error)
+            .hint("choose another address or port with --listen")
+    };
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    let identity = tls::identity(&address.ip().to_string())?;
+    let now = options.start.unwrap_or_else(|| Timestamp::now().as_second());
+    let mut world = World::new(Size { nodes: options.nodes, pods: options.pods, seed: options.seed, now });
+    // Anyone on this machine can reach the port: the token must not follow from the seed.
+    let token = tls::token()?;
+    world.token.clone_from(&token);
+    world.churn = options.churn;
+    world.faults = options.faults;
+    if options.preencode {
+        world.encode_ahead();
+    }
+    let owner = Owner::spawn(world);
+    let (drops, dropped) = signal::channel(0);
+    let server = Server::new(owner.clone(), &identity, address, dropped);
+    let counters = Arc::clone(&server.counters);
+    tokio::spawn(server.run(listener));
+    let url = format!("https://{address}");
+    Ok(Handle { url, authority: identity.authority, token, owner, counters, drops, thread: None })
+}
+
+/// Starts a server in a thread of its own, with its own runtime; returns when it answers.
+pub fn spawn(options: Options) -> Result<Handle, Problem> {
+    let failed = |error: std::io::Error| Problem::new("the demo server cannot start").because(error);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(options.threads.max(1))
+        .thread_name("demo")
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let mut handle = runtime.block_on(start(options))?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("demo server".into()).spawn(move || {
+        // Ends when the handle is dropped.
+        let _ = runtime.block_on(stopped);
+        runtime.shutdown_background();
+    });
+    handle.thread = Some((stop, thread.map_err(failed)?));
+    Ok(handle)
+}
+
+impl Handle {
+    /// A kubeconfig whose current context is the demo; it holds the token.
+    pub fn kubeconfig(&self) -> String {
+        let (url, token, authority) = (&self.url, &self.token, BASE64_STANDARD.encode(&self.authority));
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: {CONTEXT}\nclusters:\n- name: {CONTEXT}\n  cluster:\n    \
+             server: {url}\n    certificate-authority-data: {authority}\ncontexts:\n- name: {CONTEXT}\n  context:\n    \
+             cluster: {CONTEXT}\n    user: {CONTEXT}\nusers:\n- name: {CONTEXT}\n  user:\n    token: {token}\n"
+        )
+    }
+
+    /// Writes the kubeconfig to `path`, readable by the user alone.
+    pub fn write_kubeconfig(&self, path: &Path) -> Result<(), Problem> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(path).and_then(|mut file| file.write_all(self.kubeconfig().as_bytes()));
+        written.map_err(|error| Problem::new(format!("cannot write {}", path.display())).because(error))
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The certificate authority, PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Changes a second from now on.
+    pub fn set_churn(&self, churn: f64) {
+        self.owner.tell(move |world| world.churn = churn);
+    }
+
+    /// Replaces all faults, before any request that is sent after this.
+    pub fn set_faults(&self, faults: Faults) {
+        self.owner.tell(move |world| world.faults = faults);
+    }
+
+    /// The faults as they are now: counted ones have less left.
+    pub async fn faults(&self) -> Faults {
+        self.owner.ask(|world| world.faults.clone()).await.unwrap_or_default()
+    }
+
+    /// From now on only the returned token is good, and `unauthorized` ends.
+    pub async fn rotate_token(&mut self) -> Result<String, Problem> {
+        let token = tls::token()?;
+        let new = token.clone();
+        self.owner
+            .ask(move |world| {
+                world.token = new;
+                world.faults.unauthorized = 0;
+            })
+            .await;
+        self.token.clone_from(&token);
+        Ok(token)
+    }
+
+    /// Ends every connection at once, without a word.
+    pub fn drop_connections(&self) {
+        self.drops.send_modify(|count| *count += 1);
+    }
+
+    /// Makes every resource version so far too old to watch from, as a restart of the server does.
+    pub fn forget_history(&self) {
+        self.owner.tell(World::forget);
+    }
+
+    /// Makes `count` changes now, whatever the churn.
+    pub async fn step(&self, count: usize) {
+        let now = Timestamp::now().as_second();
+        self.owner.ask(move |world| (0..count).for_each(|_| churn::step(world, now))).await;
+    }
+
+    pub async fn requests(&self) -> RequestLog {
+        self.owner.ask(|world| world.log.clone()).await.unwrap_or_default()
+    }
+
+    pub async fn clear_requests(&self) {
+        self.owner.ask(|world| world.log = RequestLog::default()).await;
+    }
+
+    pub async fn stats(&self) -> Stats {
+        let count = |world: &mut World| (world.version(), world.count(catalog::PODS), world.count(catalog::NODES));
+        let (version, pods, nodes) = self.owner.ask(count).await.unwrap_or_default();
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            connections: read(&self.counters.connections),
+            requests: read(&self.counters.requests),
+            version,
+            pods,
+            nodes,
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.thread.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}

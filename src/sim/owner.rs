@@ -1,0 +1,74 @@
+//! The task that owns the world: everyone else asks it, so that nothing is ever locked.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::churn;
+use super::world::World;
+
+/// How often the story goes on.
+const STEP: Duration = Duration::from_millis(20);
+
+type Question = Box<dyn FnOnce(&mut World) + Send>;
+
+/// Asks the owner of the world.
+#[derive(Clone)]
+pub(super) struct Owner(mpsc::UnboundedSender<Question>);
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Owner")
+    }
+}
+
+impl Owner {
+    /// Hands the world to its task; the task ends with the last `Owner`.
+    pub fn spawn(world: World) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(own(world, receiver));
+        Self(sender)
+    }
+
+    /// Has `question` answered, after all that was asked before; `None` when the world is gone.
+    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut World) -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(move |world| {
+            let _ = answer.send(question(world));
+        });
+        answered.await.ok()
+    }
+
+    /// Changes the world before anything that is asked later.
+    pub fn tell(&self, change: impl FnOnce(&mut World) + Send + 'static) {
+        let _ = self.0.send(Box::new(change));
+    }
+}
+
+async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>) {
+    let mut step = tokio::time::interval(STEP);
+    step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = Instant::now();
+    let mut owed = 0.0_f64;
+    loop {
+        let busy = world.churn > 0.0;
+        tokio::select! {
+            question = questions.recv() => match question {
+                Some(question) => question(&mut world),
+                None => return,
+            },
+            _ = step.tick(), if busy => {
+                // After a pause the story goes on from here: it does not catch up.
+                let elapsed = last.elapsed().min(Duration::from_millis(500));
+                last = Instant::now();
+                owed += elapsed.as_secs_f64() * world.churn;
+                let now = jiff::Timestamp::now().as_second();
+                while owed >= 1.0 {
+                    churn::step(&mut world, now);
+                    owed -= 1.0;
+                }
+            }
+        }
+        world.tell();
+    }
+}
