@@ -81,7 +81,8 @@ go_build() { # go_build OUTPUT LDFLAGS PACKAGE
   local tmp
   tmp=$1.$$
   echo "building $(basename "$1")" >&2
-  (cd "$HERE/rig" && CGO_ENABLED=0 nice go build -mod=readonly -trimpath -buildvcs=false -ldflags "-s -w $2" -o "$tmp" "$3")
+  (cd "$HERE/rig" && CGO_ENABLED=0 nice go build -mod=readonly -trimpath -buildvcs=false -ldflags "-s -w $2" -o "$tmp" "$3") ||
+    die "cannot build $(basename "$1")"
   mv "$tmp" "$1"
 }
 
@@ -103,18 +104,21 @@ build() {
   fi
   # Without these the server calls itself v0.0.0, and clients misjudge what it can do.
   local p=k8s.io/component-base/version
-  local version="-X $p.gitVersion=$KUBE_VERSION -X $p.gitMajor=1 -X $p.gitMinor=$(cut -d. -f2 <<<"$KUBE_VERSION")"
+  local minor=${KUBE_VERSION#v1.}
+  local version="-X $p.gitVersion=$KUBE_VERSION -X $p.gitMajor=1 -X $p.gitMinor=${minor%%.*}"
   for name in "${missing[@]}"; do
     case $name in
       rigtool)
         go_build "$rigtool" "" ./cmd/rigtool
         ln -sf "$(basename "$rigtool")" "$bin/rigtool"
+        find "$bin" -name 'rigtool-*' -mtime +1 -delete
         ;;
       etcd) go_build "$bin/etcd" "" go.etcd.io/etcd/server/v3 ;;
       kwok)
         # Not in our go.mod: it pins other versions of the Kubernetes modules.
         echo "building kwok" >&2
-        (cd / && CGO_ENABLED=0 GOBIN=$bin GOFLAGS="" nice go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION")
+        (cd / && CGO_ENABLED=0 GOBIN=$bin GOFLAGS="" nice go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION") ||
+          die "cannot build kwok"
         ;;
       *) go_build "$bin/$name" "$version" "k8s.io/kubernetes/cmd/$name" ;;
     esac
@@ -123,8 +127,9 @@ build() {
 
 build_old_etcd() {
   [[ ! -x $CACHE/etcd-3.4/usr/bin/etcd ]] || return 0
-  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     skip "etcd 3.4 comes from Debian's etcd-server package, and this machine has no apt"
+  fi
   local tmp=$CACHE/etcd-3.4.$$
   mkdir -p "$tmp"
   # apt drops privileges for downloads and warns where it cannot write as that user: harmless.
@@ -133,7 +138,7 @@ build_old_etcd() {
     rm -rf "$tmp"
     skip "apt cannot download etcd-server (no network, or run apt-get update)"
   fi
-  dpkg-deb -x "$tmp"/etcd-server_*.deb "$tmp"
+  dpkg-deb -x "$tmp"/etcd-server_*.deb "$tmp" || die "cannot unpack etcd-server"
   rm -f "$tmp"/*.deb
   mv -T "$tmp" "$CACHE/etcd-3.4" 2>/dev/null || rm -rf "$tmp"
   [[ -x $CACHE/etcd-3.4/usr/bin/etcd ]] || die "etcd-server package without /usr/bin/etcd"
@@ -198,6 +203,7 @@ need_dir() { # sets DIR to the absolute path of a rig that was started once
   DIR=$(cd "$1" && pwd)
   # shellcheck source=/dev/null
   source "$DIR/rig.env" # BIN, RIGTOOL, API_PORT, ETCD_PORT, KUBELET_PORT
+  [[ -x $RIGTOOL ]] || RIGTOOL=$BIN/rigtool # an old one, tidied away
 }
 
 fail_start() { # fail_start COMPONENT: shows why, leaves nothing running
@@ -306,7 +312,7 @@ start() {
       --kubelet-preferred-address-types=InternalIP \
       --disable-admission-plugins=ServiceAccount --allow-privileged=true \
       --enable-priority-and-fairness=false --max-requests-inflight=3000 --max-mutating-requests-inflight=1000 \
-      --event-ttl=24h
+      --event-ttl=24h --request-timeout=5m # a list of 100,000 pods on a busy machine may take more than one minute
     [[ $watchlist == yes ]] || printf '%s\n' --feature-gates=WatchList=false
     # The webhook's own cache is off. What remains is the server's cache of granted tokens, 10 s, which has no flag.
     [[ -z $webhook ]] || printf '%s\n' --authentication-token-webhook-config-file="$(realpath "$webhook")" \
@@ -426,6 +432,7 @@ case $command in
     ;;
   env)
     need_dir "${1:-}"
+    # shellcheck disable=SC2016  # expanded by the shell that reads it
     printf 'export KUBECONFIG=%q\nexport PATH=%q:"$PATH"\n' "$DIR/kubeconfig" "$BIN"
     ;;
   help | -h | --help) usage ;;

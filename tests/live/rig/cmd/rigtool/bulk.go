@@ -6,7 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
-	"sync/atomic"
+	"strconv"
+	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
@@ -36,18 +37,15 @@ func defineBulk(fs *flag.FlagSet) func(context.Context, *rig) error {
 				return err
 			}
 		}
-		var written int64
-		if *podCount > 0 {
-			var err error
-			if written, err = writePods(ctx, r, maker, *podCount, *first, *healthy); err != nil {
-				return err
-			}
-			if err := awaitPods(ctx, r, *podCount); err != nil {
-				return err
-			}
-		}
 		average := int64(0)
 		if *podCount > 0 {
+			written, revision, err := writePods(ctx, r, maker, *podCount, *first, *healthy)
+			if err != nil {
+				return err
+			}
+			if err := awaitPods(ctx, r, *podCount, revision); err != nil {
+				return err
+			}
 			average = written / int64(*podCount)
 		}
 		r.done("bulk: %d nodes, %d pods of %d bytes", *nodeCount, *podCount, average)
@@ -56,17 +54,15 @@ func defineBulk(fs *flag.FlagSet) func(context.Context, *rig) error {
 }
 
 // awaitPods returns when the API shows the pods from its watch cache, which may lag far behind many quick writes.
-func awaitPods(ctx context.Context, r *rig, atLeast int) error {
+func awaitPods(ctx context.Context, r *rig, atLeast int, revision int64) error {
 	client, _, err := r.api()
 	if err != nil {
 		return err
 	}
 	api := client.CoreV1().Pods("")
-	newest, err := api.List(ctx, metav1.ListOptions{Limit: 1})
-	if err != nil {
-		return err
+	cached := metav1.ListOptions{
+		Limit: 1, ResourceVersion: strconv.FormatInt(revision, 10), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
 	}
-	cached := metav1.ListOptions{Limit: 1, ResourceVersion: newest.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}
 	for {
 		list, err := api.List(ctx, cached)
 		if apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) {
@@ -106,15 +102,16 @@ func writeNodes(ctx context.Context, r *rig, maker *maker, count, first int) ([]
 	return made, writer.close()
 }
 
-func writePods(ctx context.Context, r *rig, maker *maker, count, first int, healthy bool) (int64, error) {
+// writePods returns the bytes written and the resource version of the last pod.
+func writePods(ctx context.Context, r *rig, maker *maker, count, first int, healthy bool) (bytes, revision int64, err error) {
 	names, err := ensureNodes(ctx, r)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	workloads := (count + podsPerWorkload - 1) / podsPerWorkload
 	writer, err := newWriter(ctx, r)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for _, name := range bulkNamespaces {
 		ns := namespace(name)
@@ -123,13 +120,13 @@ func writePods(ctx context.Context, r *rig, maker *maker, count, first int, heal
 		ns.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
 		ns.Status.Phase = corev1.NamespaceActive
 		if err := writer.put("namespaces/"+name, ns); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	if err := writer.close(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var written atomic.Int64
+	var lock sync.Mutex
 	workers := max(2, runtime.NumCPU())
 	err = each(workers, workers, func(worker int) error {
 		writer, err := newWriter(ctx, r)
@@ -154,31 +151,60 @@ func writePods(ctx context.Context, r *rig, maker *maker, count, first int, heal
 		if err := writer.close(); err != nil {
 			return err
 		}
-		written.Add(writer.bytes)
+		lock.Lock()
+		defer lock.Unlock()
+		bytes += writer.bytes
+		revision = max(revision, writer.revision)
 		return nil
 	})
-	return written.Load(), err
+	return bytes, revision, err
 }
 
-// writer puts objects into etcd the way the API server stores them: protobuf in an envelope, many in a transaction.
+// writer puts objects into etcd the way the API server stores them: protobuf in an envelope. Each put is a request of
+// its own, many at a time. Transactions would be quicker, but their objects share a revision, which the API server never
+// lets happen, and a client that lists between two of them would watch from too late.
 type writer struct {
-	ctx        context.Context
 	client     *clientv3.Client
 	serializer *protobuf.Serializer
-	ops        []clientv3.Op
-	pending    int
 	bytes      int64
+
+	requests chan putRequest
+	wait     sync.WaitGroup
+	lock     sync.Mutex
+	err      error
+	revision int64 // the highest: the newest object's resource version
 }
+
+type putRequest struct{ key, value string }
 
 func newWriter(ctx context.Context, r *rig) (*writer, error) {
 	client, err := r.etcd()
 	if err != nil {
 		return nil, err
 	}
-	return &writer{ctx: ctx, client: client, serializer: protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)}, nil
+	w := &writer{
+		client:     client,
+		serializer: protobuf.NewSerializer(scheme.Scheme, scheme.Scheme),
+		requests:   make(chan putRequest, 256),
+	}
+	for range 48 {
+		w.wait.Go(func() {
+			for request := range w.requests {
+				answer, err := client.Put(ctx, request.key, request.value)
+				w.lock.Lock()
+				if err != nil {
+					w.err = err
+				} else {
+					w.revision = max(w.revision, answer.Header.Revision)
+				}
+				w.lock.Unlock()
+			}
+		})
+	}
+	return w, nil
 }
 
-// put stores a typed object under /registry/KEY.
+// put stores a typed object under /registry/KEY, before close returns.
 func (w *writer) put(key string, obj kruntime.Object) error {
 	kinds, _, err := scheme.Scheme.ObjectKinds(obj)
 	if err != nil {
@@ -189,32 +215,21 @@ func (w *writer) put(key string, obj kruntime.Object) error {
 	if err := w.serializer.Encode(obj, &buffer); err != nil {
 		return err
 	}
-	return w.putRaw(key, buffer.Bytes())
-}
-
-func (w *writer) putRaw(key string, raw []byte) error {
-	w.ops = append(w.ops, clientv3.OpPut("/registry/"+key, string(raw)))
-	w.pending += len(raw)
-	w.bytes += int64(len(raw))
-	// etcd's limits: 128 operations, 1.5 MiB.
-	if len(w.ops) >= 120 || w.pending > 1<<20 {
-		return w.flush()
-	}
+	w.putRaw(key, buffer.Bytes())
 	return nil
 }
 
-func (w *writer) flush() error {
-	if len(w.ops) == 0 {
-		return nil
-	}
-	_, err := w.client.Txn(w.ctx).Then(w.ops...).Commit()
-	w.ops, w.pending = w.ops[:0], 0
-	return err
+func (w *writer) putRaw(key string, raw []byte) {
+	w.bytes += int64(len(raw))
+	w.requests <- putRequest{"/registry/" + key, string(raw)}
 }
 
+// close waits for what is under way.
 func (w *writer) close() error {
-	if err := w.flush(); err != nil {
-		return err
+	close(w.requests)
+	w.wait.Wait()
+	if w.err != nil {
+		return w.err
 	}
 	return w.client.Close()
 }

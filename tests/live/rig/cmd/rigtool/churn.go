@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,7 @@ func defineChurn(fs *flag.FlagSet) func(context.Context, *rig) error {
 		if err != nil {
 			return err
 		}
+		list.Items = slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 		if len(list.Items) == 0 {
 			return errors.New("no running pods of `bulk` to change")
 		}
@@ -58,7 +60,11 @@ func defineChurn(fs *flag.FlagSet) func(context.Context, *rig) error {
 			pod := &list.Items[order[i%len(order)]]
 			api := client.CoreV1().Pods(pod.Namespace)
 			if !swaps[i] {
-				_, err := api.Patch(ctx, pod.Name, types.StrategicMergePatchType, statusPatch(pod, i), metav1.PatchOptions{}, "status")
+				patch, err := statusPatch(pod, i)
+				if err != nil {
+					return err
+				}
+				_, err = api.Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 				if apierrors.IsNotFound(err) {
 					missed.Add(1)
 					return nil
@@ -82,11 +88,19 @@ func defineChurn(fs *flag.FlagSet) func(context.Context, *rig) error {
 	}
 }
 
-// statusPatch raises the first container's restart count to a number not seen before.
-func statusPatch(pod *corev1.Pod, i int) []byte {
-	at := time.Now().UTC().Format(time.RFC3339)
-	return fmt.Appendf(nil, `{"status":{"containerStatuses":[{"name":%q,"restartCount":%d,"lastState":{"terminated":{"exitCode":1,"reason":"Error","startedAt":%q,"finishedAt":%q}}}]}}`,
-		pod.Spec.Containers[0].Name, 1000+i, at, at)
+// statusPatch makes the first container look restarted just now, with a count not seen before. A list of statuses is
+// replaced as a whole.
+func statusPatch(pod *corev1.Pod, i int) ([]byte, error) {
+	states := append([]corev1.ContainerStatus(nil), pod.Status.ContainerStatuses...)
+	if len(states) > 0 {
+		now := metav1.Now()
+		states[0].RestartCount = int32(1000 + i)
+		states[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}
+		states[0].LastTerminationState = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 1, Reason: "Error", StartedAt: now, FinishedAt: now,
+		}}
+	}
+	return json.Marshal(map[string]any{"status": map[string]any{"containerStatuses": states}})
 }
 
 // replacement is what a controller would create: same template, new name, on the same node, pending.

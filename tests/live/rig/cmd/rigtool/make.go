@@ -32,7 +32,7 @@ var (
 		document event export facet feature feed file flag forecast gift graph history image import index invoice label
 		lead limit link list locale login loyalty market meter offer order page partner payment payout plan policy price
 		product profile promo proof quote rank rate refund region report return review reward route rule sales schema
-		score segment session shelf shop slot stock store stream tariff tax theme ticket token tracker trial user vault
+		score season segment shelf shop slot stock store stream tariff tax theme ticket token tracker trial user vault
 		vendor visit voucher wallet wish zone`)
 	serviceKinds = strings.Fields("api worker web consumer sync cron-runner gateway projector")
 	envWords     = strings.Fields(`DB_HOST DB_PORT DB_NAME DB_POOL REDIS_URL KAFKA_BROKERS KAFKA_GROUP OTEL_ENDPOINT

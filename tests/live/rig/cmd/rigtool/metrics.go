@@ -105,7 +105,8 @@ func writeMetrics(w *writer, key, kind string, of metav1.ObjectMeta, fields map[
 	if err != nil {
 		return err
 	}
-	return w.putRaw("metrics.k8s.io/"+key, raw)
+	w.putRaw("metrics.k8s.io/"+key, raw)
+	return nil
 }
 
 func metricsCRDs(ctx context.Context, r *rig) error {
