@@ -19,6 +19,7 @@ use crate::{
         state::State,
     },
     problem::Problem,
+    sim,
     sources::{
         kube::{
             cluster::Preference,
@@ -309,9 +310,45 @@ fn open(open: &Open, remember: bool) -> Result<u8, Problem> {
     self::runtime()?.block_on(app::run(model, runtime, messages))
 }
 
+/// Starts the simulated cluster and, unless it is only to be served, explores it through an ordinary kubeconfig.
 fn demo(demo: &Demo) -> Result<u8, Problem> {
-    let _ = (demo.serve, demo.nodes, demo.pods, demo.churn, demo.seed, demo.listen, demo.preencode, &demo.open);
-    Err(Problem::new("the demo is not there yet"))
+    let world = sim::spawn(sim::Options {
+        nodes: demo.nodes,
+        pods: demo.pods,
+        churn: demo.churn,
+        seed: demo.seed,
+        listen: demo.listen,
+        preencode: demo.preencode,
+        ..sim::Options::default()
+    })?;
+    let dirs = Dirs::find(environment)?;
+    let file = Temporary(dirs.cache.join(format!("demo-{}.kubeconfig", std::process::id())));
+    std::fs::create_dir_all(&dirs.cache)
+        .map_err(|error| Problem::new(format!("cannot make {}", dirs.cache.display())).because(error))?;
+    world.write_kubeconfig(&file.0)?;
+    if demo.serve {
+        say(&format!("serving {} nodes and {} pods at {}", demo.nodes, demo.pods, world.url));
+        say(&format!("export KUBECONFIG={}", file.0.display()));
+        runtime()?.block_on(async {
+            let mut signals = app::terminal::Signals::listen()?;
+            signals.next().await;
+            Ok::<(), Problem>(())
+        })?;
+        return Ok(0);
+    }
+    let mut wishes = demo.open.clone();
+    wishes.connect.kubeconfig = Some(file.0.clone());
+    open(&wishes, true)
+}
+
+/// A file that goes with the program.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It may never have come to be.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn get(get: &Get) -> Result<u8, Problem> {

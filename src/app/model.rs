@@ -249,7 +249,13 @@ impl Model {
         self.scope = match (namespace, remembered, self.config.start.namespace.as_str()) {
             (Some(scope), ..) => scope,
             (None, Some(remembered), _) => Scope::parse(remembered),
-            (None, None, "") => Scope::parse(&facts.namespace),
+            // The namespace of the context counts where it names one.
+            (None, None, "") => self
+                .contexts
+                .iter()
+                .find(|context| context.name == facts.context)
+                .and_then(|context| context.namespace.as_deref())
+                .map_or(Scope::All, Scope::parse),
             (None, None, configured) => Scope::parse(configured),
         };
         self.read_only = facts.read_only;

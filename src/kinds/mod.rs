@@ -245,7 +245,12 @@ impl<R> Column<R> {
     /// The namespace, first column of every namespaced kind.
     pub const NAMESPACE: Self = Self::text("namespace", "Namespace", |_, at| at.plain(at.meta.namespace)).rank(0);
     pub const NAME: Self = Self::text("name", "Name", |_, at| Value::text(at.name)).rank(0);
-    pub const AGE: Self = Self::number("age", "Time since creation", |_, at| At::since(at.meta.created)).rank(1);
+    /// kubectl's AGE.
+    pub const AGE: Self = Self::number("age", "Time since creation", |_, at| match at.meta.created {
+        0 => Value::text("<unknown>"),
+        seconds => Value::Since(i64::from(seconds)),
+    })
+    .rank(1);
     pub const LABELS: Self = Self::text("labels", "Labels", |_, at| {
         let symbols = &at.world.symbols;
         let labels: Vec<String> = symbols

@@ -75,6 +75,7 @@ pub struct Row {
     /// kubectl's STATUS: `Ready`, `NotReady,SchedulingDisabled`.
     pub status: Sym,
     pub health: Health,
+    pub ready: bool,
     pub roles: Sym,
     pub version: Sym,
     pub group: Sym,
@@ -224,6 +225,7 @@ impl Wired for Node {
         let capacity_type = interner.get(capacity).to_lowercase().replace('_', "-");
         Row {
             name: interner.bytes(&meta.name),
+            ready: status.starts_with("Ready"),
             status: interner.text(&status),
             health,
             roles: interner.text(&roles(labels)),
@@ -374,6 +376,14 @@ impl Kind for Node {
             joins.nodes.insert(row.name, id);
         } else if let Some((_, row)) = old {
             joins.nodes.remove(&row.name);
+        }
+        if let Some((_, row)) = old {
+            joins.allocatable.subtract(row.allocatable);
+            joins.nodes_ready -= usize::from(row.ready);
+        }
+        if let Some((_, row)) = new {
+            joins.allocatable.add(row.allocatable);
+            joins.nodes_ready += usize::from(row.ready);
         }
         let facts = |row: &Row| (row.group, row.zone, row.instance_type, row.capacity_type);
         if old.map(|(_, row)| facts(row)) != new.map(|(_, row)| facts(row)) {

@@ -26,6 +26,12 @@ impl Sym {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct LabelSet(u32);
 
+impl LabelSet {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Label keys and values, in the order of the keys' text.
 pub type Labels = Arc<[(Sym, Sym)]>;
 

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 
 use super::{
-    intern::Sym,
     query::{Query, Selector, Test},
     table::{Rows, Uid, merge, natural_order},
     value::Value,
@@ -346,20 +345,22 @@ struct Filter<'a> {
     searched: Vec<usize>,
     now: i64,
     namespaces: Memo,
-    /// One memo a word term.
-    words: Vec<Memo>,
+    /// One memo a word term, by text and by set of labels.
+    words: Vec<(Memo, Memo)>,
+    /// Which of the searched columns are labels: their text is made once a set.
+    labels: Option<usize>,
 }
 
-/// Answers by symbol.
+/// Answers by the index of a symbol or a set of labels.
 #[derive(Default)]
 struct Memo(Vec<u8>);
 
 impl Memo {
-    fn get(&mut self, sym: Sym, answer: impl FnOnce() -> bool) -> bool {
-        if self.0.len() <= sym.index() {
-            self.0.resize(sym.index() + 1024, 0);
+    fn get(&mut self, index: usize, answer: impl FnOnce() -> bool) -> bool {
+        if self.0.len() <= index {
+            self.0.resize(index + 1024, 0);
         }
-        let known = &mut self.0[sym.index()];
+        let known = &mut self.0[index];
         if *known == 0 {
             *known = if answer() { 2 } else { 1 };
         }
@@ -391,7 +392,8 @@ impl<'a> Filter<'a> {
             searched,
             now,
             namespaces: Memo::default(),
-            words: lens.query.terms().iter().map(|_| Memo::default()).collect(),
+            words: lens.query.terms().iter().map(|_| Default::default()).collect(),
+            labels: columns.iter().position(|column| column.id == "labels"),
         }
     }
 
@@ -399,8 +401,8 @@ impl<'a> Filter<'a> {
     fn flag(&mut self, id: u32) -> u8 {
         let Some(meta) = self.rows.meta(id) else { return 0 };
         let (symbols, scope) = (&self.world.symbols, self.scope);
-        let in_scope =
-            *scope == Scope::All || self.namespaces.get(meta.namespace, || scope.contains(symbols.get(meta.namespace)));
+        let in_scope = *scope == Scope::All
+            || self.namespaces.get(meta.namespace.index(), || scope.contains(symbols.get(meta.namespace)));
         if !in_scope || !self.pinned(id) {
             return 0;
         }
@@ -443,11 +445,19 @@ impl<'a> Filter<'a> {
                 }
                 // Addresses and ratios are only worth writing out for what could be one.
                 let numeric = matcher.may_match_digits();
-                let memo = &mut self.words[term];
-                self.searched.iter().any(|&column| match self.rows.value(id, column, self.world) {
-                    Value::Symbol(sym, text) => memo.get(sym, || matcher.matches(text)),
-                    Value::Ip(_) | Value::Ratio(..) if !numeric => false,
-                    value => value.words().is_some_and(|words| matcher.matches(&words)),
+                let (memo, sets) = &mut self.words[term];
+                self.searched.iter().any(|&column| {
+                    let value = || self.rows.value(id, column, self.world);
+                    let written = |value: Value<'_>| value.words().is_some_and(|words| matcher.matches(&words));
+                    if self.labels == Some(column) {
+                        let set = self.rows.meta(id).map_or(0, |meta| meta.labels.index());
+                        return sets.get(set, || written(value()));
+                    }
+                    match value() {
+                        Value::Symbol(sym, text) => memo.get(sym.index(), || matcher.matches(text)),
+                        Value::Ip(_) | Value::Ratio(..) if !numeric => false,
+                        value => written(value),
+                    }
                 })
             }
             Test::Fuzzy(fuzzy) => fuzzy.matches(self.rows.name(id)),

@@ -42,6 +42,11 @@ pub struct Joins {
     /// Slot of a node by its name.
     pub nodes: HashMap<Sym, u32>,
     pub on_node: HashMap<Sym, Totals>,
+    /// What all pods on nodes ask for.
+    pub requested: Amounts,
+    /// What all nodes offer, how many are ready, and how many there are.
+    pub allocatable: Amounts,
+    pub nodes_ready: usize,
     versions: HashMap<KindId, u64>,
 }
 

@@ -130,52 +130,40 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     }
     let line = Rect { y: area.y + 1, height: 1, ..area };
     let mut x = area.x + 1;
-    let nodes = model.world.table::<Node>();
-    let pods = model.world.table::<Pod>();
+    let joins = &model.world.joins;
     let whole =
         |kind| model.streams.iter().any(|stream| stream.kind == kind && stream.namespace.is_none() && stream.synced);
-    if whole(Node::ID) {
-        let ready = nodes.iter().filter(|(_, _, row)| row.health != Health::Bad).count();
-        let all = nodes.iter().count();
-        x = write(buffer, line, x, &[("nodes ", label), (&format!("{ready}/{all}   "), value)]);
+    let (nodes_known, pods_known) = (whole(Node::ID), whole(Pod::ID));
+    if nodes_known {
+        let text = format!("{}/{}   ", joins.nodes_ready, model.world.rows(Node::ID).len());
+        x = write(buffer, line, x, &[("nodes ", label), (&text, value)]);
     }
-    if whole(Pod::ID) {
+    if pods_known {
+        let text = format!("{}   ", model.world.rows(Pod::ID).len());
+        x = write(buffer, line, x, &[("pods ", label), (&text, value)]);
+    }
+    let shares = [
+        ("cpu ", joins.requested.cpu, joins.allocatable.cpu),
+        ("mem ", joins.requested.memory, joins.allocatable.memory),
+    ];
+    for (name, used, of) in shares.into_iter().filter(|(.., of)| nodes_known && pods_known && *of > 0) {
+        if area.width < 70 {
+            break;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = used as f64 / of as f64;
+        let (filled, empty) = grid::gauge(share, 8, screen.ascii);
         x = write(
             buffer,
             line,
             x,
-            &[("pods ", label), (&format!("{}   ", crate::store::table::Rows::len(pods)), value)],
+            &[
+                (name, label),
+                (&filled, screen.style(Role::GaugeFilled)),
+                (&empty, screen.style(Role::GaugeEmpty)),
+                (&format!(" {:.0}% req   ", share * 100.0), value),
+            ],
         );
-    }
-    if whole(Node::ID) && whole(Pod::ID) {
-        let mut requests = crate::store::world::Amounts::default();
-        let mut allocatable = crate::store::world::Amounts::default();
-        for (_, _, row) in nodes.iter() {
-            allocatable.add(row.allocatable);
-            if let Some(totals) = model.world.joins.on_node.get(&row.name) {
-                requests.add(totals.requests);
-            }
-        }
-        for (name, used, of) in [("cpu ", requests.cpu, allocatable.cpu), ("mem ", requests.memory, allocatable.memory)]
-        {
-            if of == 0 || area.width < 70 {
-                continue;
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a share")]
-            let share = used as f64 / of as f64;
-            let (filled, empty) = grid::gauge(share, 8, screen.ascii);
-            x = write(
-                buffer,
-                line,
-                x,
-                &[
-                    (name, label),
-                    (&filled, screen.style(Role::GaugeFilled)),
-                    (&empty, screen.style(Role::GaugeEmpty)),
-                    (&format!(" {:.0}% req   ", share * 100.0), value),
-                ],
-            );
-        }
     }
     let metrics = metrics_text(&model.world.usage.state, model.now);
     if let Some((role, text)) = metrics
@@ -365,7 +353,7 @@ pub fn wrap(text: &str, width: u16) -> Vec<String> {
 }
 
 fn draw_totals(view: &table::TableView, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
-    let totals = view.totals(screen.world);
+    let totals = view.totals();
     let style = screen.style(Role::TableTotals);
     let mut x = area.x + 2;
     for (column, sum) in totals {

@@ -50,6 +50,8 @@ pub struct TableView {
     mark_anchor: Option<Uid>,
     widths: Vec<u16>,
     glow: Glow,
+    sums: Vec<(String, String)>,
+    sums_due: Option<i64>,
 }
 
 /// What visible cells looked like last, to show what changed.
@@ -58,6 +60,8 @@ struct Glow {
     cells: HashMap<Uid, Vec<(u64, i64)>>,
 }
 
+/// How long after a change the totals follow, milliseconds.
+const TOTALS_AFTER: i64 = 700;
 /// For how long a changed cell is shown as changed, milliseconds.
 const GLOW: i64 = 2_000;
 
@@ -80,6 +84,8 @@ impl TableView {
             mark_anchor: None,
             widths: Vec::new(),
             glow: Glow::default(),
+            sums: Vec::new(),
+            sums_due: None,
         }
     }
 
@@ -223,7 +229,9 @@ impl TableView {
         }
         self.follow();
         self.measure(world, seconds);
-        self.look_for_changes(world, now)
+        let sums = self.add_up(world, now, changed);
+        let glow = self.look_for_changes(world, now);
+        glow.into_iter().chain(sums).min()
     }
 
     fn visible(&self) -> &[u32] {
@@ -448,7 +456,25 @@ impl TableView {
     }
 
     /// Sums of the columns where adding makes sense, over the rows that are shown: `mem-req 1.2Ti`.
-    pub fn totals(&self, world: &World) -> Vec<(String, String)> {
+    pub fn totals(&self) -> &[(String, String)] {
+        &self.sums
+    }
+
+    /// Adds up anew when rows changed a while ago: no key waits for 100,000 additions. Gives when to do it otherwise.
+    fn add_up(&mut self, world: &World, now: i64, changed: bool) -> Option<i64> {
+        if changed && self.sums_due.is_none() {
+            self.sums_due = Some(now + if self.sums.is_empty() { 0 } else { TOTALS_AFTER });
+        }
+        let due = self.sums_due?;
+        if now < due {
+            return Some(due);
+        }
+        self.sums_due = None;
+        self.sums = self.sums_of(world);
+        None
+    }
+
+    fn sums_of(&self, world: &World) -> Vec<(String, String)> {
         let rows = world.rows(self.kind);
         let columns = self.columns(world);
         let mut sums: Vec<(usize, u64, usize, bool)> = columns

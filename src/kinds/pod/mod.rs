@@ -21,7 +21,7 @@ use crate::store::{
 pub struct Pod;
 
 /// What is kept of a pod.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Row {
     pub node: Sym,
     pub nominated: Sym,
@@ -222,6 +222,7 @@ impl Kind for Pod {
             let totals = joins.on_node.entry(row.node).or_default();
             totals.pods = totals.pods.saturating_sub(1);
             totals.requests.subtract(row.requests);
+            joins.requested.subtract(row.requests);
             totals.limits.subtract(row.limits);
             touched = true;
         }
@@ -229,6 +230,7 @@ impl Kind for Pod {
             let totals = joins.on_node.entry(row.node).or_default();
             totals.pods += 1;
             totals.requests.add(row.requests);
+            joins.requested.add(row.requests);
             totals.limits.add(row.limits);
             touched = true;
         }

@@ -1,0 +1,210 @@
+//! A terminal for tests and benchmarks: runs the program in a pty, keeps its screen, and knows when each text came.
+
+#![allow(dead_code, reason = "every test uses its own part of it")]
+
+use std::{
+    io::{Read, Write},
+    path::Path,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+/// How long a test waits for what has to come; generous, because a busy machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program in its terminal.
+pub struct Session {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    writer: Box<dyn Write + Send>,
+    shared: Arc<Shared>,
+    pub started: Instant,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    parser: vt100::Parser,
+    /// When the last bytes were read.
+    at: Instant,
+    bytes: u64,
+    reads: u64,
+    /// Everything that was written, for what no screen shows.
+    raw: Vec<u8>,
+    ended: bool,
+}
+
+/// What to run.
+pub struct Options<'a> {
+    pub program: &'a Path,
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
+    pub columns: u16,
+    pub rows: u16,
+}
+
+impl Session {
+    pub fn start(options: &Options<'_>) -> Self {
+        let size = PtySize { rows: options.rows, cols: options.columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("a pty");
+        let mut command = CommandBuilder::new(options.program);
+        command.args(&options.arguments);
+        command.env("TERM", "xterm-256color");
+        command.env("COLORTERM", "truecolor");
+        command.env("TZ", "UTC");
+        for (name, value) in &options.environment {
+            command.env(name, value);
+        }
+        let mut reader = pair.master.try_clone_reader().expect("a reader");
+        let writer = pair.master.take_writer().expect("a writer");
+        let started = Instant::now();
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        drop(pair.slave);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                parser: vt100::Parser::new(options.rows, options.columns, 0),
+                at: started,
+                bytes: 0,
+                reads: 0,
+                raw: Vec::new(),
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        thread::spawn(move || {
+            let mut buffer = [0_u8; 64 << 10];
+            loop {
+                let read = reader.read(&mut buffer).unwrap_or(0);
+                let at = Instant::now();
+                let mut state = theirs.lock();
+                if read == 0 {
+                    state.ended = true;
+                    theirs.changed.notify_all();
+                    return;
+                }
+                state.parser.process(&buffer[..read]);
+                state.at = at;
+                state.bytes += read as u64;
+                state.reads += 1;
+                state.raw.extend_from_slice(&buffer[..read]);
+                theirs.changed.notify_all();
+            }
+        });
+        Self { child, master: pair.master, writer, shared, started }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().expect("a process")
+    }
+
+    pub fn send(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).expect("the terminal takes keys");
+        self.writer.flush().expect("the terminal takes keys");
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.master.resize(size).expect("the terminal resizes");
+        self.shared.lock().parser.screen_mut().set_size(rows, columns);
+    }
+
+    /// Waits until the screen is as wanted; gives when it became so.
+    pub fn wait(&self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) -> Instant {
+        self.wait_for(PATIENCE, wanted)
+            .unwrap_or_else(|| panic!("waited {PATIENCE:?} for {what}; the screen is\n{}", self.text()))
+    }
+
+    /// Waits for a text anywhere on screen.
+    pub fn wait_text(&self, text: &str) -> Instant {
+        self.wait(&format!("{text:?}"), |screen| screen.contents().contains(text))
+    }
+
+    pub fn wait_for(&self, patience: Duration, wanted: impl Fn(&vt100::Screen) -> bool) -> Option<Instant> {
+        let deadline = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        loop {
+            if wanted(state.parser.screen()) {
+                return Some(state.at);
+            }
+            let now = Instant::now();
+            if now >= deadline || state.ended {
+                return None;
+            }
+            state = self.shared.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.shared.lock().parser.screen().contents()
+    }
+
+    /// Bytes and reads since the start.
+    pub fn written(&self) -> (u64, u64) {
+        let state = self.shared.lock();
+        (state.bytes, state.reads)
+    }
+
+    /// Everything that was written, escapes and all.
+    pub fn raw(&self) -> Vec<u8> {
+        self.shared.lock().raw.clone()
+    }
+
+    pub fn on_alternate_screen(&self) -> bool {
+        self.shared.lock().parser.screen().alternate_screen()
+    }
+
+    /// Waits for the program to end; gives its exit code.
+    pub fn end(&mut self) -> u32 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                // What it wrote last is on its way still.
+                self.wait_for(Duration::from_secs(5), |_| false);
+                return status.exit_code();
+            }
+            assert!(Instant::now() < deadline, "the program does not end; the screen is\n{}", self.text());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Resident memory in bytes, and CPU seconds used so far.
+    pub fn usage(&self) -> (u64, f64) {
+        usage(self.pid())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Resident memory in bytes and CPU seconds of a process (`/proc`).
+pub fn usage(pid: u32) -> (u64, f64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (resident, (ticks(11) + ticks(12)) / 100.0)
+}
