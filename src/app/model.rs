@@ -432,11 +432,7 @@ impl Model {
             return Vec::new();
         }
         if let Some(Pin::Parent { namespace, name, .. }) = &view.lens.pin {
-            return vec![Want {
-                kind: view.kind,
-                namespace: Some(namespace.clone()),
-                fields: Some(format!("metadata.name%3D{name}")),
-            }];
+            return vec![Want { kind: view.kind, namespace: Some(namespace.clone()), object: Some(name.clone()) }];
         }
         self.streams.wants(view.kind, info.namespaced, &view.lens.scope)
     }

@@ -88,7 +88,7 @@ impl Runtime {
                     group: info.group.to_string(),
                     path: info.source_path(want.namespace.as_deref()),
                     namespace: want.namespace,
-                    fields: want.fields,
+                    object: want.object,
                     watchable: info.watchable,
                 };
                 let decoder = kinds::decoder(spec.kind, info);

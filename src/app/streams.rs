@@ -14,12 +14,12 @@ use crate::{
 /// How long a stream that nobody looks at stays open, seconds.
 pub const LINGER: i64 = 60;
 
-/// A kind in a namespace, or in all.
+/// A kind in a namespace, or in all; or the rows of one source object, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Want {
     pub kind: KindId,
     pub namespace: Option<String>,
-    pub fields: Option<String>,
+    pub object: Option<String>,
 }
 
 /// The streams of one cluster.
@@ -48,7 +48,7 @@ pub struct Plan {
 impl Streams {
     /// What a view of a kind in a scope needs.
     pub fn wants(&self, kind: KindId, namespaced: bool, scope: &Scope) -> Vec<Want> {
-        let all = |namespace| Want { kind, namespace, fields: None };
+        let all = |namespace| Want { kind, namespace, object: None };
         if !namespaced {
             return vec![all(None)];
         }
@@ -142,7 +142,7 @@ impl Want {
     fn serves(&self, other: &Want) -> bool {
         self.kind == other.kind
             && (self.namespace.is_none() || self.namespace == other.namespace)
-            && (self.fields.is_none() || self.fields == other.fields)
+            && (self.object.is_none() || self.object == other.object)
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn want(kind: usize, namespace: Option<&str>) -> Want {
-        Want { kind: KindId::new(kind), namespace: namespace.map(str::to_owned), fields: None }
+        Want { kind: KindId::new(kind), namespace: namespace.map(str::to_owned), object: None }
     }
 
     #[test]

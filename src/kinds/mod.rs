@@ -5,6 +5,7 @@
 
 pub mod generic;
 pub mod wire;
+pub mod workload;
 
 use std::{any::Any, borrow::Cow};
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use crate::store::{
     intern::{Interner, Sym},
     lens::Pin,
+    query::Selector,
     table::{Change, Changes, Meta, Rows, Span, Table, Uid},
     value::{Align, Health, Value},
     world::{Joins, World},
@@ -52,6 +54,12 @@ registry! {
     pod::Pod,
     node::Node,
     context::Context,
+    namespace::Namespace,
+    deployment::Deployment,
+    replicaset::ReplicaSet,
+    statefulset::StatefulSet,
+    daemonset::DaemonSet,
+    job::Job,
 }
 
 /// A kind's place in the registry; kinds that only the server knows come after those with files.
@@ -180,6 +188,19 @@ impl<'a> At<'a> {
     /// A shared text as a value, empty where it is empty.
     pub fn plain(&self, sym: Sym) -> Value<'a> {
         Value::Symbol(sym, self.world.symbols.get(sym))
+    }
+
+    /// What a label selector selects in this row's namespace: where Enter leads from whatever has one. `selector` is
+    /// its text, empty where there is none and `<none>` where it selects everything.
+    pub fn selected_pods(&self, selector: Sym) -> Option<Drill> {
+        let symbols = &self.world.symbols;
+        let pin = match symbols.get(selector) {
+            "" => return None,
+            "<none>" => None,
+            text => Some(Pin::Labels(Selector::parse(text).ok()?)),
+        };
+        let namespace = Some(symbols.get(self.meta.namespace).to_owned());
+        Some(Drill { plural: "pods".to_owned(), namespace, pin })
     }
 
     /// The time since a Unix second; unknown for 0.

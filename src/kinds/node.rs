@@ -86,7 +86,7 @@ pub struct Row {
     pub capacity_type: Sym,
     pub taints: Sym,
     pub taint_count: u16,
-    /// Conditions other than Ready that hold, with commas.
+    /// Conditions other than Ready that tell of trouble, with commas.
     pub conditions: Sym,
     pub internal_ip: Sym,
     pub external_ip: Sym,
@@ -95,13 +95,19 @@ pub struct Row {
     pub runtime: Sym,
     pub architecture: Sym,
     pub provider_id: Sym,
+    /// What pods may have; 0 where the node does not say.
     pub allocatable: Amounts,
+    /// 0 where the node does not say.
     pub max_pods: u32,
 }
 
 impl Node {
-    fn totals(row: &Row, at: &At<'_>) -> Totals {
-        at.world.joins.on_node.get(&row.name).copied().unwrap_or_default()
+    /// A value from what its pods come to; unknown while not all pods of the cluster are known.
+    fn of_pods(row: &Row, at: &At<'_>, value: impl FnOnce(Totals) -> Value<'static>) -> Value<'static> {
+        if !at.world.is_whole(Pod::ID, None) {
+            return Value::Unknown;
+        }
+        value(at.world.joins.on_node.get(&row.name).copied().unwrap_or_default())
     }
 
     fn used(at: &At<'_>) -> Option<Amounts> {
@@ -175,12 +181,31 @@ fn status(conditions: &[NodeCondition], unschedulable: bool) -> (String, Health)
     (text, health)
 }
 
+/// What a condition other than Ready has against the node: pressure that is there, or one of the readinesses that agents
+/// report (`KernelReady` of EKS's node monitoring) that is not.
+fn trouble(condition: &NodeCondition) -> Option<String> {
+    let (name, holds) = (wire::text(&condition.r#type), condition.status == "True");
+    if name == "Ready" {
+        None
+    } else if name.ends_with("Ready") {
+        (!holds).then(|| format!("{name}={}", wire::text(&condition.status)))
+    } else {
+        holds.then(|| name.into_owned())
+    }
+}
+
 fn amount(resources: &[Resource], name: &str) -> Option<String> {
     resources
         .iter()
         .find(|resource| resource.name == name)
         .and_then(|resource| resource.quantity.as_ref())
         .map(|quantity| quantity.as_str().into_owned())
+}
+
+/// kubectl's word for what the node does not say.
+fn known(text: &Bytes) -> &Bytes {
+    static UNKNOWN: Bytes = Bytes::from_static(b"<unknown>");
+    if text.is_empty() { &UNKNOWN } else { text }
 }
 
 impl Wired for Node {
@@ -198,12 +223,7 @@ impl Wired for Node {
         let labels = &meta.labels;
         let (group, group_kind) = group(labels, interner);
         let (status, mut health) = status(&node.conditions, spec.unschedulable);
-        let conditions: Vec<String> = node
-            .conditions
-            .iter()
-            .filter(|condition| condition.r#type != "Ready" && condition.status == "True")
-            .map(|condition| wire::text(&condition.r#type).into_owned())
-            .collect();
+        let conditions: Vec<String> = node.conditions.iter().filter_map(trouble).collect();
         if !conditions.is_empty() {
             health = health.min(Health::Warn);
         }
@@ -222,6 +242,10 @@ impl Wired for Node {
         let instance_type = first(&["node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"]);
         let zone = first(&["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]);
         let capacity = first(&["eks.amazonaws.com/capacityType", "karpenter.sh/capacity-type"]);
+        let mut kernel = wire::text(known(&info.kernel_version)).into_owned();
+        if !info.architecture.is_empty() {
+            kernel = format!("{kernel} ({})", wire::text(&info.architecture));
+        }
         let capacity_type = interner.get(capacity).to_lowercase().replace('_', "-");
         Row {
             name: interner.bytes(&meta.name),
@@ -240,9 +264,9 @@ impl Wired for Node {
             conditions: interner.text(&conditions.join(",")),
             internal_ip: address("InternalIP").map_or(Sym::EMPTY, |ip| interner.bytes(ip)),
             external_ip: address("ExternalIP").map_or(Sym::EMPTY, |ip| interner.bytes(ip)),
-            os_image: interner.bytes(&info.os_image),
-            kernel: interner.bytes(&info.kernel_version),
-            runtime: interner.bytes(&info.container_runtime_version),
+            os_image: interner.bytes(known(&info.os_image)),
+            kernel: interner.text(&kernel),
+            runtime: interner.bytes(known(&info.container_runtime_version)),
             architecture: interner.bytes(&info.architecture),
             provider_id: interner.bytes(&spec.provider_id),
             allocatable: Amounts {
@@ -267,23 +291,27 @@ const COLUMNS: &[Column] = &[
     Column::text("type", "Instance type", |row, at| at.symbol(row.instance_type)).rank(3),
     Column::text("zone", "Availability zone", |row, at| at.symbol(row.zone)).rank(3),
     Column::text("capacity", "On-demand or spot", |row, at| at.symbol(row.capacity_type)).rank(5),
-    Column::number("pods", "Pods on it of those it takes", |row, at| match row.max_pods {
-        0 => Value::Int(i64::from(Node::totals(row, at).pods)),
-        most => Value::Ratio(Node::totals(row, at).pods, most),
+    Column::number("pods", "Pods on it of those it takes", |row, at| {
+        Node::of_pods(row, at, |totals| match row.max_pods {
+            0 => Value::Int(i64::from(totals.pods)),
+            most => Value::Ratio(totals.pods, most),
+        })
     })
     .joined()
     .rank(2),
-    Column::number("cpu-req", "CPU that its pods ask for", |row, at| Value::Cpu(Node::totals(row, at).requests.cpu))
+    Column::number("cpu-req", "CPU that its pods ask for", |row, at| {
+        Node::of_pods(row, at, |totals| Value::Cpu(totals.requests.cpu))
+    })
         .joined()
         .total()
         .rank(5),
     Column::number("%cpu-req", "CPU asked for, percent of allocatable", |row, at| {
-        percent(Node::totals(row, at).requests.cpu, row.allocatable.cpu)
+        Node::of_pods(row, at, |totals| percent(totals.requests.cpu, row.allocatable.cpu))
     })
     .joined()
     .rank(2),
     Column::number("%cpu-lim", "CPU limits, percent of allocatable", |row, at| {
-        percent(Node::totals(row, at).limits.cpu, row.allocatable.cpu)
+        Node::of_pods(row, at, |totals| percent(totals.limits.cpu, row.allocatable.cpu))
     })
     .joined()
     .rank(8),
@@ -298,18 +326,23 @@ const COLUMNS: &[Column] = &[
     })
     .joined()
     .rank(4),
-    Column::number("cpu-alloc", "CPU that pods may have", |row, _| Value::Cpu(row.allocatable.cpu)).total().wide(),
-    Column::number("mem-req", "Memory that its pods ask for", |row, at| Value::Memory(Node::totals(row, at).requests.memory))
+    Column::number("cpu-alloc", "CPU that pods may have", |row, _| match row.allocatable.cpu {
+        0 => Value::Unknown,
+        milli => Value::Cpu(milli),
+    }).total().wide(),
+    Column::number("mem-req", "Memory that its pods ask for", |row, at| {
+        Node::of_pods(row, at, |totals| Value::Memory(totals.requests.memory))
+    })
         .joined()
         .total()
         .rank(5),
     Column::number("%mem-req", "Memory asked for, percent of allocatable", |row, at| {
-        percent(Node::totals(row, at).requests.memory, row.allocatable.memory)
+        Node::of_pods(row, at, |totals| percent(totals.requests.memory, row.allocatable.memory))
     })
     .joined()
     .rank(2),
     Column::number("%mem-lim", "Memory limits, percent of allocatable", |row, at| {
-        percent(Node::totals(row, at).limits.memory, row.allocatable.memory)
+        Node::of_pods(row, at, |totals| percent(totals.limits.memory, row.allocatable.memory))
     })
     .joined()
     .rank(8),
@@ -324,16 +357,19 @@ const COLUMNS: &[Column] = &[
     })
     .joined()
     .rank(4),
-    Column::number("mem-alloc", "Memory that pods may have", |row, _| Value::Memory(row.allocatable.memory))
+    Column::number("mem-alloc", "Memory that pods may have", |row, _| match row.allocatable.memory {
+        0 => Value::Unknown,
+        bytes => Value::Memory(bytes),
+    })
         .total()
         .wide(),
     Column::number("taints", "Number of taints", |row, _| Value::Int(i64::from(row.taint_count))).rank(6),
     Column::text("taint-list", "Taints", |row, at| at.symbol(row.taints)).wide(),
-    Column::text("conditions", "Conditions other than Ready that hold", |row, at| at.symbol(row.conditions)).rank(5),
+    Column::text("conditions", "Conditions other than Ready that tell of trouble", |row, at| at.symbol(row.conditions)).rank(5),
     Column::text("internal-ip", "Internal address", |row, at| at.symbol(row.internal_ip)).wide(),
     Column::text("external-ip", "External address", |row, at| at.symbol(row.external_ip)).wide(),
     Column::text("os-image", "Operating system image", |row, at| at.plain(row.os_image)).wide(),
-    Column::text("kernel-version", "Kernel", |row, at| at.plain(row.kernel)).wide(),
+    Column::text("kernel-version", "Kernel and architecture", |row, at| at.plain(row.kernel)).wide(),
     Column::text("container-runtime", "Container runtime", |row, at| at.plain(row.runtime)).wide(),
     Column::text("arch", "Processor architecture", |row, at| at.plain(row.architecture)).wide(),
     Column::text("provider-id", "Instance behind it", |row, at| at.symbol(row.provider_id)).wide(),

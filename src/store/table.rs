@@ -103,11 +103,16 @@ impl<R> Default for Changes<R> {
     }
 }
 
-/// The rows that one stream answers for: everything, or the namespaces it covers.
+/// The rows that one stream answers for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Covers {
     All,
     Namespace(String),
+    /// The rows that one object of another kind is made of: the containers of a pod, which owns them.
+    Object {
+        namespace: String,
+        name: String,
+    },
 }
 
 /// One kind's rows, seen without their type.
@@ -406,9 +411,13 @@ impl<K: Kind> Rows for Table<K> {
         let gone: Vec<u32> = (0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
             .filter(|&id| {
                 let stamp = self.stamps[id as usize];
+                let meta = &self.entries[id as usize].meta;
                 let covered = match covers {
                     Covers::All => true,
-                    Covers::Namespace(name) => symbols.get(self.entries[id as usize].meta.namespace) == name,
+                    Covers::Namespace(name) => symbols.get(meta.namespace) == name,
+                    Covers::Object { namespace, name } => {
+                        symbols.get(meta.namespace) == namespace && symbols.get(meta.owner_name) == name
+                    }
                 };
                 stamp != 0 && stamp < epoch && covered
             })

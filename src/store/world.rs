@@ -1,6 +1,6 @@
 //! The world: everything known of one cluster. The app loop owns it; sources send batches, drawing reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     intern::{Sym, Symbols},
@@ -8,13 +8,42 @@ use super::{
 };
 use crate::kinds::{self, Kind, KindId, KindInfo};
 
-/// What pods ask of a node and what runs there, kept as pods come and go. Finished pods do not count, as for
-/// `kubectl describe node`.
+/// What pods come to together: on a node, in a namespace, of a workload. Kept as pods come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     pub pods: u32,
+    /// Not finished and not ready.
+    pub unready: u32,
+    /// Bad or to be warned of: what "faults only" shows.
+    pub faults: u32,
     pub requests: Amounts,
     pub limits: Amounts,
+}
+
+impl Totals {
+    pub fn add(&mut self, other: &Totals) {
+        self.pods += other.pods;
+        self.unready += other.unready;
+        self.faults += other.faults;
+        self.requests.add(other.requests);
+        self.limits.add(other.limits);
+    }
+
+    pub fn subtract(&mut self, other: &Totals) {
+        self.pods = self.pods.saturating_sub(other.pods);
+        self.unready = self.unready.saturating_sub(other.unready);
+        self.faults = self.faults.saturating_sub(other.faults);
+        self.requests.subtract(other.requests);
+        self.limits.subtract(other.limits);
+    }
+}
+
+/// Whose pods [`Joins::of_workload`] adds up: namespace, kind and name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkloadKey {
+    pub namespace: Sym,
+    pub kind: KindId,
+    pub name: Sym,
 }
 
 /// CPU in thousandths, memory in bytes.
@@ -41,13 +70,20 @@ impl Amounts {
 pub struct Joins {
     /// Slot of a node by its name.
     pub nodes: HashMap<Sym, u32>,
+    /// Placed pods that have not finished, as `kubectl describe node` counts.
     pub on_node: HashMap<Sym, Totals>,
-    /// What all pods on nodes ask for.
-    pub requested: Amounts,
+    /// The pods of all nodes together.
+    pub on_nodes: Totals,
     /// What all nodes offer, how many are ready, and how many there are.
     pub allocatable: Amounts,
     pub nodes_ready: usize,
+    /// Every pod of a namespace.
+    pub in_namespace: HashMap<Sym, Totals>,
+    /// Every pod of a workload; of a deployment, those of its replica sets.
+    pub of_workload: HashMap<WorkloadKey, Totals>,
     versions: HashMap<KindId, u64>,
+    /// Counts what changes every kind's joined columns.
+    version: u64,
 }
 
 impl Joins {
@@ -56,8 +92,13 @@ impl Joins {
         *self.versions.entry(kind).or_default() += 1;
     }
 
+    /// Says that joined columns of every kind may have changed.
+    pub fn bump_all(&mut self) {
+        self.version += 1;
+    }
+
     pub fn version(&self, kind: KindId) -> u64 {
-        self.versions.get(&kind).copied().unwrap_or_default()
+        self.version + self.versions.get(&kind).copied().unwrap_or_default()
     }
 }
 
@@ -94,6 +135,13 @@ pub enum MetricsState {
     },
 }
 
+/// Which rows of a kind have been listed to the end.
+#[derive(Debug, Default)]
+struct Whole {
+    all: bool,
+    namespaces: HashSet<String>,
+}
+
 /// One cluster's state.
 pub struct World {
     pub symbols: Symbols,
@@ -101,12 +149,20 @@ pub struct World {
     pub usage: Usage,
     tables: Vec<Box<dyn Rows>>,
     kinds: Vec<KindInfo>,
+    whole: HashMap<KindId, Whole>,
 }
 
 impl Default for World {
     fn default() -> Self {
         let (kinds, tables) = kinds::registry();
-        Self { symbols: Symbols::default(), joins: Joins::default(), usage: Usage::default(), tables, kinds }
+        Self {
+            symbols: Symbols::default(),
+            joins: Joins::default(),
+            usage: Usage::default(),
+            tables,
+            kinds,
+            whole: HashMap::new(),
+        }
     }
 }
 
@@ -161,6 +217,22 @@ impl World {
     /// Ends a list: what it did not mention is gone.
     pub fn sweep(&mut self, kind: KindId, covers: &Covers, epoch: u32) {
         self.tables[kind.index()].sweep(covers, epoch, &self.symbols, &mut self.joins);
+        let whole = self.whole.entry(kind).or_default();
+        let news = match covers {
+            Covers::All => !std::mem::replace(&mut whole.all, true),
+            Covers::Namespace(name) => whole.namespaces.insert(name.clone()),
+            Covers::Object { .. } => false,
+        };
+        if news {
+            self.joins.bump_all();
+        }
+    }
+
+    /// Whether all rows of a kind have come, of one namespace or (`None`) of all: only then is a sum over them true.
+    pub fn is_whole(&self, kind: KindId, namespace: Option<&str>) -> bool {
+        self.whole
+            .get(&kind)
+            .is_some_and(|whole| whole.all || namespace.is_some_and(|namespace| whole.namespaces.contains(namespace)))
     }
 
     /// Merges what came since the last frame.

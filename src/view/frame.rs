@@ -143,8 +143,8 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         x = write(buffer, line, x, &[("pods ", label), (&text, value)]);
     }
     let shares = [
-        ("cpu ", joins.requested.cpu, joins.allocatable.cpu),
-        ("mem ", joins.requested.memory, joins.allocatable.memory),
+        ("cpu ", joins.on_nodes.requests.cpu, joins.allocatable.cpu),
+        ("mem ", joins.on_nodes.requests.memory, joins.allocatable.memory),
     ];
     for (name, used, of) in shares.into_iter().filter(|(.., of)| nodes_known && pods_known && *of > 0) {
         if area.width < 70 {

@@ -8,14 +8,20 @@ pub mod wire;
 use std::net::IpAddr;
 
 use super::{
-    At, Decoder, Definition, Drill, HasId, Kind, Wired, node::Node, percent, seconds, wire::ObjectMeta,
+    At, Decoder, Definition, Drill, HasId, Kind, KindId, Wired,
+    deployment::Deployment,
+    namespace::Namespace,
+    node::Node,
+    percent, seconds,
+    wire::{ObjectMeta, text},
+    workload,
 };
 use crate::store::{
     intern::{Interner, Sym},
     lens::Pin,
     table::Meta,
     value::{Health, Value},
-    world::{Amounts, Joins},
+    world::{Amounts, Joins, Totals, WorkloadKey},
 };
 
 pub struct Pod;
@@ -41,6 +47,11 @@ pub struct Row {
     pub limits: Amounts,
     /// Whether it holds its requests on its node: placed, and not finished.
     pub counted: bool,
+    pub finished: bool,
+    /// Kind of its controller, where that is a workload; its name stands in the meta.
+    pub workload: Option<KindId>,
+    /// The deployment behind its replica set.
+    pub deployment: Sym,
 }
 
 impl Pod {
@@ -60,6 +71,47 @@ impl Pod {
     fn used(at: &At<'_>) -> Option<Amounts> {
         at.world.usage.of(at.meta.uid)
     }
+
+    /// What one pod adds to the sums over pods.
+    fn share(row: &Row) -> Totals {
+        Totals {
+            pods: 1,
+            unready: u32::from(!row.finished && row.ready < row.containers),
+            faults: u32::from(row.health.is_fault()),
+            requests: row.requests,
+            limits: row.limits,
+        }
+    }
+
+    /// Adds a pod to the sums that it counts in, or takes it out.
+    fn count(joins: &mut Joins, meta: &Meta, row: &Row, change: fn(&mut Totals, &Totals)) {
+        let share = Self::share(row);
+        if row.counted {
+            change(joins.on_node.entry(row.node).or_default(), &share);
+            change(&mut joins.on_nodes, &share);
+            joins.bump(Node::ID);
+        }
+        change(joins.in_namespace.entry(meta.namespace).or_default(), &share);
+        joins.bump(Namespace::ID);
+        let controller = row.workload.map(|kind| (kind, meta.owner_name));
+        let deployment = (!row.deployment.is_empty()).then_some((Deployment::ID, row.deployment));
+        for (kind, name) in controller.into_iter().chain(deployment) {
+            let key = WorkloadKey { namespace: meta.namespace, kind, name };
+            let totals = joins.of_workload.entry(key).or_default();
+            change(totals, &share);
+            // Replica sets and jobs come and go for ever.
+            if totals.pods == 0 {
+                joins.of_workload.remove(&key);
+            }
+            joins.bump(kind);
+        }
+    }
+}
+
+/// A deployment names its replica sets after itself and the hash that it labels their pods with.
+fn deployment<'a>(meta: &'a ObjectMeta, replicaset: &'a [u8]) -> Option<&'a [u8]> {
+    let hash = meta.label("pod-template-hash").filter(|hash| !hash.is_empty())?;
+    replicaset.strip_suffix(hash.as_ref())?.strip_suffix(b"-")
 }
 
 impl Wired for Pod {
@@ -75,15 +127,15 @@ impl Wired for Pod {
         let spec = pod.spec.as_ref().unwrap_or(&no_spec);
         let now = pod.status.as_ref().unwrap_or(&no_status);
         let state = status::of(pod);
-        let gates_ready = spec
-            .readiness_gates
-            .iter()
-            .filter(|gate| {
-                now.conditions
-                    .iter()
-                    .any(|condition| condition.r#type == gate.condition_type && condition.status == "True")
-            })
-            .count();
+        let (gates_ready, gates) = status::readiness_gates(pod).unwrap_or_default();
+        let owner = Self::meta(pod).controller();
+        let workload = owner.and_then(|owner| workload::kind_of(&owner.kind));
+        let deployment = owner
+            .filter(|owner| owner.kind == "ReplicaSet")
+            .and_then(|owner| deployment(Self::meta(pod), &owner.name))
+            .unwrap_or_default();
+        // As kubectl: the first of the addresses.
+        let ip = now.pod_ips.first().map_or(&now.pod_ip, |ip| &ip.ip);
         let amounts = |resources: resources::Resources| Amounts {
             cpu: resources.cpu_milli,
             memory: resources.memory_bytes,
@@ -97,14 +149,17 @@ impl Wired for Pod {
             health: state.health,
             ready: small(state.ready as usize),
             containers: small(state.total as usize),
-            gates_ready: small(gates_ready),
-            gates: small(spec.readiness_gates.len()),
+            gates_ready: small(gates_ready as usize),
+            gates: small(gates as usize),
             restarts: state.restarts,
             last_restart: seconds(state.last_restart),
-            ip: std::str::from_utf8(&now.pod_ip).ok().and_then(|ip| ip.parse().ok()),
+            ip: text(ip).parse().ok(),
             requests: amounts(resources::requests(pod)),
             limits: amounts(resources::limits(pod)),
-            counted: !spec.node_name.is_empty() && now.phase != "Succeeded" && now.phase != "Failed",
+            counted: !spec.node_name.is_empty() && !pod.is_finished(),
+            finished: pod.is_finished(),
+            workload,
+            deployment: interner.bytes(deployment),
         }
     }
 }
@@ -217,25 +272,17 @@ impl Kind for Pod {
     }
 
     fn joined(joins: &mut Joins, _id: u32, old: Option<(&Meta, &Row)>, new: Option<(&Meta, &Row)>) {
-        let mut touched = false;
-        if let Some((_, row)) = old.filter(|(_, row)| row.counted) {
-            let totals = joins.on_node.entry(row.node).or_default();
-            totals.pods = totals.pods.saturating_sub(1);
-            totals.requests.subtract(row.requests);
-            joins.requested.subtract(row.requests);
-            totals.limits.subtract(row.limits);
-            touched = true;
+        let parts = |(meta, row): (&Meta, &Row)| {
+            (meta.namespace, row.workload, meta.owner_name, row.deployment, row.node, row.counted, Self::share(row))
+        };
+        if old.map(parts) == new.map(parts) {
+            return;
         }
-        if let Some((_, row)) = new.filter(|(_, row)| row.counted) {
-            let totals = joins.on_node.entry(row.node).or_default();
-            totals.pods += 1;
-            totals.requests.add(row.requests);
-            joins.requested.add(row.requests);
-            totals.limits.add(row.limits);
-            touched = true;
+        if let Some((meta, row)) = old {
+            Self::count(joins, meta, row, Totals::subtract);
         }
-        if touched {
-            joins.bump(Node::ID);
+        if let Some((meta, row)) = new {
+            Self::count(joins, meta, row, Totals::add);
         }
     }
 

@@ -61,8 +61,8 @@ pub struct StreamSpec {
     pub path: String,
     /// `namespace` it covers, `None` for all.
     pub namespace: Option<String>,
-    /// Field selector, where not all objects are wanted.
-    pub fields: Option<String>,
+    /// The name of the one object that is wanted, where not all are.
+    pub object: Option<String>,
     pub watchable: bool,
 }
 
@@ -260,9 +260,10 @@ impl Stream {
         self.version = version;
         self.synced = true;
         self.last_heard = Timestamp::now();
-        let covers = match &self.spec.namespace {
-            Some(namespace) => Covers::Namespace(namespace.clone()),
-            None => Covers::All,
+        let covers = match (&self.spec.namespace, &self.spec.object) {
+            (Some(namespace), Some(name)) => Covers::Object { namespace: namespace.clone(), name: name.clone() },
+            (Some(namespace), None) => Covers::Namespace(namespace.clone()),
+            (None, _) => Covers::All,
         };
         let (stream, kind, epoch) = (self.spec.id, self.spec.kind, self.epoch);
         self.cluster.tell(Message::Complete { stream, kind, covers, epoch }).await?;
@@ -271,7 +272,8 @@ impl Stream {
     }
 
     fn query(&self, rest: &str) -> String {
-        let fields = self.spec.fields.as_ref().map(|fields| format!("fieldSelector={fields}&")).unwrap_or_default();
+        let only = |name: &String| format!("fieldSelector=metadata.name%3D{}&", escape(name));
+        let fields = self.spec.object.as_ref().map(only).unwrap_or_default();
         format!("{}?{fields}{rest}", self.spec.path)
     }
 
