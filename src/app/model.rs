@@ -17,7 +17,7 @@ use crate::{
         settings::Config,
         state::{ContextState, State},
     },
-    kinds::{KindId, KindInfo},
+    kinds::{ColumnInfo, KindId, KindInfo},
     problem::Problem,
     sources::kube::session::{ContextEntry, Facts},
     store::{
@@ -377,25 +377,51 @@ impl Model {
     /// Puts a table on the stack.
     pub fn push_table(&mut self, kind: KindId, scope: Scope, pin: Option<Pin>, crumb: String) {
         let info = self.world.kind(kind);
-        let key = kind_key(info);
         let mut lens = Lens::new(if info.namespaced { scope } else { Scope::All }, pin);
+        lens.set_sort(self.first_sort(kind));
+        self.views.push(View::Table(Box::new(TableView::new(kind, lens, crumb))));
+        self.dirty = true;
+    }
+
+    /// The order in which a kind was left, or the one that its file names.
+    fn first_sort(&self, kind: KindId) -> Sort {
+        let info = self.world.kind(kind);
         let remembered = self
             .facts
             .as_ref()
             .and_then(|facts| self.state.context(&facts.context))
-            .and_then(|state| state.sort.get(&key))
+            .and_then(|state| state.sort.get(&kind_key(info)))
             .cloned();
-        let columns = self.world.rows(kind).columns();
         let wanted = remembered
             .as_deref()
             .and_then(parse_sort)
             .or_else(|| info.sort.as_ref().map(|(column, descending)| (column.to_string(), *descending)));
-        if let Some((column, descending)) = wanted
-            && let Some(column) = columns.iter().position(|info| info.id == column)
-        {
-            lens.set_sort(Sort { column: Some(column), descending });
+        let columns = self.world.rows(kind).columns();
+        wanted
+            .and_then(|(id, descending)| {
+                let column = columns.iter().position(|column| column.id == id)?;
+                Some(Sort { column: Some(column), descending })
+            })
+            .unwrap_or_default()
+    }
+
+    /// Takes over columns that the server decided; sort and filter of the views mean the same columns as before.
+    pub fn set_columns(&mut self, kind: KindId, columns: Vec<ColumnInfo>) {
+        let before = self.world.rows(kind).columns();
+        if before == columns.as_slice() {
+            return;
         }
-        self.views.push(View::Table(Box::new(TableView::new(kind, lens, crumb))));
+        let ids: Vec<_> = before.iter().map(|column| column.id.clone()).collect();
+        self.world.set_columns(kind, columns);
+        let first = self.first_sort(kind);
+        let infos = self.world.rows(kind).columns();
+        for view in self.views.iter_mut().filter_map(View::as_table_mut).filter(|view| view.kind == kind) {
+            let sort = view.lens.sort();
+            let kept = sort.column.and_then(|column| infos.iter().position(|info| Some(&info.id) == ids.get(column)));
+            view.lens.set_sort(if ids.is_empty() { first } else { Sort { column: kept, ..sort } });
+            view.columns_changed();
+            read_filter(view, infos);
+        }
         self.dirty = true;
     }
 
@@ -469,13 +495,7 @@ impl Model {
     pub fn set_filter(&mut self, text: &str) {
         let Some(View::Table(view)) = self.views.last_mut() else { return };
         text.clone_into(&mut view.filter);
-        match Query::parse(text, &Columns(self.world.rows(view.kind).columns())) {
-            Ok(query) => {
-                view.filter_error = None;
-                view.lens.set_query(query);
-            }
-            Err(error) => view.filter_error = Some(error),
-        }
+        read_filter(view, self.world.rows(view.kind).columns());
         self.dirty = true;
     }
 
@@ -495,6 +515,21 @@ impl Model {
         let plan = self.streams.plan(&wants, self.now.div_euclid(1000));
         let closed = plan.close.into_iter().map(Effect::Close);
         plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).chain(closed).collect()
+    }
+}
+
+/// Reads a view's filter as its columns are.
+fn read_filter(view: &mut TableView, columns: &[ColumnInfo]) {
+    // The server has yet to say which columns there are.
+    if columns.is_empty() {
+        return;
+    }
+    match Query::parse(&view.filter, &Columns(columns)) {
+        Ok(query) => {
+            view.filter_error = None;
+            view.lens.set_query(query);
+        }
+        Err(error) => view.filter_error = Some(error),
     }
 }
 
@@ -542,7 +577,7 @@ fn severity(state: &StreamState) -> u8 {
 }
 
 /// A table's columns as the query language looks them up.
-pub struct Columns<'a>(pub &'a [crate::kinds::ColumnInfo]);
+pub struct Columns<'a>(pub &'a [ColumnInfo]);
 
 impl query::Columns for Columns<'_> {
     fn find(&self, name: &str) -> query::Find {

@@ -262,7 +262,7 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
             let Some(known) = model.streams.get_mut(stream) else { return Touched::Nothing };
             known.undecodable = undecodable;
             if let Some(columns) = columns {
-                model.world.rows_mut(kind).set_columns(columns);
+                model.set_columns(kind, columns);
             }
             model.world.apply(kind, changes, epoch);
             Touched::Kind(kind)

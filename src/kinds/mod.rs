@@ -324,8 +324,8 @@ pub struct Drill {
     pub pin: Option<Pin>,
 }
 
-/// A kind with a file of its own.
-pub trait Kind: HasId + Sized + 'static {
+/// A kind of rows. Those with a file of their own are in the registry; the generic one stands for all others.
+pub trait Kind: Sized + 'static {
     /// What is kept of an object; small, without pointers into what was received.
     type Row: PartialEq + Send + std::fmt::Debug + 'static;
     const DEFINITION: Definition;
@@ -402,6 +402,11 @@ pub trait Decoder: Send {
     /// New columns, where the server decides them (Table, CRD); taken once.
     fn columns(&mut self) -> Option<Vec<ColumnInfo>> {
         None
+    }
+
+    /// Whether the columns have changed since rows were made: those have to be read again. Taken once.
+    fn reshaped(&mut self) -> bool {
+        false
     }
 }
 

@@ -149,8 +149,9 @@ pub trait Rows: Any {
     fn touch_all(&mut self);
     /// Where Enter leads from a row.
     fn drill(&self, id: u32, world: &World) -> Option<Drill>;
-    /// New columns, where the server decides them.
-    fn set_columns(&mut self, columns: Vec<ColumnInfo>);
+    /// New columns, where the server decides them. Rows made for other columns would show values under wrong titles:
+    /// they go, and the stream that found the change reads them again.
+    fn set_columns(&mut self, columns: Vec<ColumnInfo>, joins: &mut Joins);
 }
 
 struct Entry<R> {
@@ -459,9 +460,15 @@ impl<K: Kind> Rows for Table<K> {
         K::drill(row, &At { id, meta, name: meta.name.of(&self.names), world })
     }
 
-    fn set_columns(&mut self, columns: Vec<ColumnInfo>) {
+    fn set_columns(&mut self, columns: Vec<ColumnInfo>, joins: &mut Joins) {
+        if self.columns == columns {
+            return;
+        }
+        let live: Vec<u32> = self.iter().map(|(id, ..)| id).collect();
+        for id in live {
+            self.remove(id, joins);
+        }
         self.columns = columns;
-        self.touch_all();
     }
 
     fn touch_all(&mut self) {

@@ -6,7 +6,7 @@ use super::{
     intern::{Sym, Symbols},
     table::{Covers, Rows, Table, Uid},
 };
-use crate::kinds::{self, Kind, KindId, KindInfo};
+use crate::kinds::{self, ColumnInfo, HasId, Kind, KindId, KindInfo};
 
 /// What pods come to together: on a node, in a namespace, of a workload. Kept as pods come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -169,7 +169,7 @@ impl Default for World {
 impl World {
     /// The typed table of a kind with its own file.
     #[expect(clippy::expect_used, reason = "the registry makes the tables in the order of the ids")]
-    pub fn table<K: Kind>(&self) -> &Table<K> {
+    pub fn table<K: Kind + HasId>(&self) -> &Table<K> {
         self.tables[K::ID.index()].as_any().downcast_ref().expect("the table of this kind")
     }
 
@@ -207,6 +207,11 @@ impl World {
             }
         }
         KindId::new(index)
+    }
+
+    /// Takes over columns that the server decided; rows that were made for others are gone.
+    pub fn set_columns(&mut self, kind: KindId, columns: Vec<ColumnInfo>) {
+        self.tables[kind.index()].set_columns(columns, &mut self.joins);
     }
 
     /// Applies one batch.

@@ -103,6 +103,14 @@ impl TableView {
             .collect()
     }
 
+    /// Forgets what was known by the place of a column.
+    pub fn columns_changed(&mut self) {
+        self.selected_column = None;
+        self.skip = 0;
+        self.widths.clear();
+        self.glow = Glow::default();
+    }
+
     /// Slot of the row under the cursor.
     pub fn current(&self, world: &World) -> Option<u32> {
         let id = *self.lens.order().get(self.position)?;

@@ -225,6 +225,8 @@ impl Stream {
         self.tell_state(StreamState::Connecting { since }).await?;
         self.epoch = cluster.next_epoch();
         self.loaded = 0;
+        // What was read and not sent is of the time before.
+        let _ = self.decoder.take();
         let mut token = String::new();
         let mut about = None;
         // The first request of a cluster is a small page: it fills the screen, counts the rest and measures the link.
@@ -374,7 +376,7 @@ impl Stream {
             }
             frames.push(&unpacked);
             while let Some(item) = frames.next_item().map_err(|error| self.interrupted(error))? {
-                self.read(EventKind::Present, Encoding::Protobuf, item);
+                self.read(EventKind::Present, Encoding::Protobuf, item)?;
                 if self.decoder.pending() >= BATCH {
                     self.flush().await?;
                 }
@@ -387,7 +389,7 @@ impl Stream {
         if streamed {
             frames.push(&whole);
             while let Some(item) = frames.next_item().map_err(|error| self.interrupted(error))? {
-                self.read(EventKind::Present, Encoding::Protobuf, item);
+                self.read(EventKind::Present, Encoding::Protobuf, item)?;
             }
             if !frames.is_complete() {
                 return Err(self.interrupted(WireError::Truncated));
@@ -398,10 +400,10 @@ impl Stream {
         let whole = Bytes::from(whole);
         let (meta, items) = json_list(&whole).map_err(|error| self.interrupted(error))?;
         if self.decoder.form() == Form::Table {
-            self.read(EventKind::Present, Encoding::Json, whole);
+            self.read(EventKind::Present, Encoding::Json, whole)?;
         } else {
             for item in items {
-                self.read(EventKind::Present, Encoding::Json, item);
+                self.read(EventKind::Present, Encoding::Json, item)?;
             }
         }
         self.flush().await?;
@@ -519,8 +521,8 @@ impl Stream {
         initial: &mut Option<Initial<'_>>,
     ) -> Result<bool, Failure> {
         match event {
-            EventType::Added | EventType::Modified => self.read(EventKind::Present, encoding, object),
-            EventType::Deleted => self.read(EventKind::Deleted, encoding, object),
+            EventType::Added | EventType::Modified => self.read(EventKind::Present, encoding, object)?,
+            EventType::Deleted => self.read(EventKind::Deleted, encoding, object)?,
             EventType::Bookmark => {
                 let bookmark = Bookmark::read(encoding, object).map_err(|error| self.interrupted(error))?;
                 // Before the initial events have ended, a version would promise objects that never came.
@@ -550,7 +552,7 @@ impl Stream {
         Ok(false)
     }
 
-    fn read(&mut self, event: EventKind, encoding: Encoding, object: Bytes) {
+    fn read(&mut self, event: EventKind, encoding: Encoding, object: Bytes) -> Result<(), Failure> {
         let mut interner = self.cluster.interner.borrow_mut();
         match self.decoder.object(event, encoding, object, &mut interner) {
             Ok(version) => {
@@ -564,6 +566,9 @@ impl Stream {
                 tracing::warn!(path = self.spec.path, "{error}");
             }
         }
+        // Other columns than those of the rows before: only a new list makes them fit.
+        let fits = self.live_since.is_none() && self.loaded == 0;
+        if self.decoder.reshaped() && !fits { Err(Failure::Expired) } else { Ok(()) }
     }
 }
 
