@@ -52,8 +52,8 @@ const fn resource(
     Resource { group, version, plural, singular, kind, short_names, namespaced, message, fields, custom: false }
 }
 
-const fn custom(resource: Resource) -> Resource {
-    Resource { custom: true, ..resource }
+const fn custom(group: &'static str, version: &'static str, names: [&'static str; 3], namespaced: bool) -> Resource {
+    Resource { custom: true, ..resource(group, version, names, &[], namespaced, "", &[]) }
 }
 
 /// In the order of the ids above; groups stand together, the core group first.
@@ -84,8 +84,8 @@ pub(super) static ALL: [Resource; 20] = [
     resource("apiextensions.k8s.io", "v1", ["customresourcedefinitions", "customresourcedefinition", "CustomResourceDefinition"], &["crd", "crds"], false, "apiextensions.v1.CustomResourceDefinition", &[]),
     resource("metrics.k8s.io", "v1beta1", ["nodes", "", "NodeMetrics"], &[], false, "", &[]),
     resource("metrics.k8s.io", "v1beta1", ["pods", "", "PodMetrics"], &[], true, "", &[]),
-    custom(resource("karpenter.sh", "v1", ["nodepools", "nodepool", "NodePool"], &[], false, "", &[])),
-    custom(resource("traefik.io", "v1alpha1", ["ingressroutes", "ingressroute", "IngressRoute"], &[], true, "", &[])),
+    custom("karpenter.sh", "v1", ["nodepools", "nodepool", "NodePool"], false),
+    custom("traefik.io", "v1alpha1", ["ingressroutes", "ingressroute", "IngressRoute"], true),
 ];
 
 /// What encoding a kind takes, worked out once.

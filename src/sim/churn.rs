@@ -49,11 +49,10 @@ fn pod(world: &mut World, now: i64) {
         State::OomRestarted if dice < 600 => (State::OomLoop, 1),
         State::Terminating => return replace(world, &object, pod, now),
         State::Running | State::Restarted | State::OomRestarted => match dice {
-            0..400 => (State::NotReady, 0),
-            400..700 => (State::Restarted, 1),
-            700..800 => (State::CrashLoop, 1),
-            800..860 => (State::OomRestarted, 1),
-            860..930 if pod.workload.controller == Controller::Deployment => (State::Terminating, 0),
+            0..300 => (State::Restarted, 1),
+            300..400 => (State::CrashLoop, 1),
+            400..460 => (State::OomRestarted, 1),
+            460..530 if pod.workload.controller == Controller::Deployment => (State::Terminating, 0),
             _ => (State::NotReady, 0),
         },
         // Where nothing happens by itself, the kubelet reports anew.
@@ -61,7 +60,7 @@ fn pod(world: &mut World, now: i64) {
     };
     let mut changed = pod.turn(next, &mut world.cluster.templates, now);
     changed.restarts += restarts;
-    let tell = restarts > 0 && dice % 8 == 0;
+    let tell = restarts > 0 && dice.is_multiple_of(8);
     let object = world.put(PODS, at, Body::Pod(changed));
     if let (true, Body::Pod(pod)) = (tell, &object.body)
         && let Some(event) = objects::event(&object, pod, world.cluster.size)

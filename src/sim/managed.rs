@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 pub(super) fn managed_fields(
     manager: &str,
     api_version: &str,
-    time: Value,
+    time: impl Into<Value>,
     subresource: &str,
     object: &Value,
 ) -> Value {
     let mut entry = json!({
-        "manager": manager, "operation": "Update", "apiVersion": api_version, "time": time,
+        "manager": manager, "operation": "Update", "apiVersion": api_version, "time": time.into(),
         "fieldsType": "FieldsV1", "fieldsV1": fields(object),
     });
     if !subresource.is_empty() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::catalog::{NODE_METRICS, NODES, POD_METRICS, PODS, ResourceId};
 use super::object::{Body, Object};
 use super::pod::{Pod, State};
-use super::random::Random;
+use super::random::{Random, low};
 use super::template::rfc3339;
 use super::world::World;
 
@@ -18,8 +18,8 @@ const SCRAPE: i64 = 15;
 /// Usage of one container: millicores and KiB.
 fn usage(pod: &Pod, container: usize, at: i64) -> (u64, u64) {
     let spec = &pod.workload.containers[container];
-    let mut steady = Random::new((pod.uid as u64).wrapping_add(container as u64));
-    let mut now = Random::new((pod.uid as u64).wrapping_add((at / SCRAPE).unsigned_abs()));
+    let mut steady = Random::new(low(pod.uid).wrapping_add(container as u64));
+    let mut now = Random::new(low(pod.uid).wrapping_add((at / SCRAPE).unsigned_abs()));
     let (cpu, memory) = (u64::from(spec.cpu.max(10)), u64::from(spec.memory_mib.max(16)) * 1024);
     let cpu = cpu * (20 + steady.below(90)) / 100;
     let memory = memory * (45 + steady.below(55)) / 100;
@@ -36,7 +36,7 @@ fn pod_metrics(object: &Object, pod: &Pod, now: i64) -> Value {
         .map(|at| {
             let (cpu, memory) = usage(pod, at, scraped);
             // metrics-server tells nanocores.
-            let cpu = format!("{}n", cpu * 1_000_000 + (pod.uid as u64 ^ cpu) % 1_000_000);
+            let cpu = format!("{}n", cpu * 1_000_000 + (low(pod.uid) ^ cpu) % 1_000_000);
             json!({ "name": pod.workload.containers[at].name, "usage": { "cpu": cpu, "memory": format!("{memory}Ki") } })
         })
         .collect();

@@ -27,6 +27,7 @@ mod object;
 mod objects;
 mod owner;
 mod pod;
+mod printed_pod;
 mod printers;
 mod query;
 mod random;

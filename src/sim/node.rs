@@ -248,7 +248,7 @@ fn json(group: &Group, zone: &str, state: NodeState) -> Value {
         NodeState::Ready => {}
         NodeState::Cordoned => taints.push(added("node.kubernetes.io/unschedulable", "NoSchedule")),
         NodeState::DiskPressure => {
-            taints.push(json!({ "key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule" }))
+            taints.push(json!({ "key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule" }));
         }
         NodeState::Unreachable => {
             taints.push(added("node.kubernetes.io/unreachable", "NoSchedule"));
@@ -306,8 +306,8 @@ fn json(group: &Group, zone: &str, state: NodeState) -> Value {
             "name": Hole::Node, "uid": Hole::Uid, "resourceVersion": Hole::Version, "creationTimestamp": Hole::Created,
             "labels": labels, "annotations": annotations,
             "managedFields": [
-                managed_fields("kubelet", "v1", Hole::Created.into(), "", &owned),
-                managed_fields("kubelet", "v1", Hole::Heartbeat.into(), "status", &json!({ "status": status })),
+                managed_fields("kubelet", "v1", Hole::Created, "", &owned),
+                managed_fields("kubelet", "v1", Hole::Heartbeat, "status", &json!({ "status": status })),
             ],
         },
         "spec": spec,

@@ -16,7 +16,7 @@ use super::company;
 use super::managed::managed_fields;
 use super::object::{Body, Object};
 use super::pod::{Pod, State};
-use super::random::Random;
+use super::random::{Random, low};
 use super::seed::{Cluster, Size};
 use super::template::{Short, rfc3339};
 use super::workload::{Controller, Workload, owner};
@@ -163,7 +163,7 @@ fn deployment(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceI
     let available = counts.ready.min(replicas);
     let complete = available == replicas;
     let mut metadata = workload_metadata(workload, size, "Deployment");
-    let revision = 2 + workload.uid as u32 % 30;
+    let revision = 2 + low(workload.uid) % 30;
     metadata["annotations"]["deployment.kubernetes.io/revision"] = revision.to_string().into();
     let enough = available >= replicas - replicas / 4;
     let since = rfc3339(workload.created);
@@ -200,7 +200,7 @@ fn deployment(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceI
     object["metadata"] = metadata;
     let mut all = vec![(DEPLOYMENTS, object)];
     // The current set, and two of before that are scaled to nothing.
-    let mut random = Random::named(workload.uid as u64, "history");
+    let mut random = Random::named(low(workload.uid), "history");
     for age in 0..3_u32 {
         let hash = if age == 0 { workload.hash.clone() } else { random.suffix(10) };
         let name = format!("{}-{hash}", workload.name);
@@ -218,7 +218,7 @@ fn deployment(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceI
         metadata["ownerReferences"] = json!([owner("apps/v1", "Deployment", &workload.name, workload.uid)]);
         metadata["annotations"] = json!({
             "deployment.kubernetes.io/desired-replicas": replicas.to_string(),
-            "deployment.kubernetes.io/revision": revision.saturating_sub(age).to_string(),
+            "deployment.kubernetes.io/revision": revision.saturating_sub(age.into()).to_string(),
         });
         let mut selector = selector.clone();
         selector["matchLabels"]["pod-template-hash"] = hash.into();
@@ -356,7 +356,7 @@ fn cron_job(workload: &Workload, name: &str, uid: u128, size: Size) -> Value {
 /// What a release brings along with its workload.
 fn around(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceId, Value)> {
     let (namespace, name) = (&*workload.namespace, workload.name.as_str());
-    let mut random = Random::named(workload.uid as u64, "around");
+    let mut random = Random::named(low(workload.uid), "around");
     let selector = json!({ "matchLabels": workload.selector_labels() });
     let meta = |name: &str, kind: &str| {
         let mut metadata = metadata(size, namespace, name, workload.created, kind);
@@ -417,12 +417,12 @@ fn around(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceId, V
     }
     if workload.controller == Controller::Deployment && workload.team != "platform" && random.chance(500) {
         let usage = random.between(12, 94);
-        all.push((AUTOSCALERS, autoscaler(workload, usage, meta(name, "HorizontalPodAutoscaler"))));
+        all.push((AUTOSCALERS, autoscaler(workload, usage, &meta(name, "HorizontalPodAutoscaler"))));
     }
     all
 }
 
-fn autoscaler(workload: &Workload, usage: i64, metadata: Value) -> Value {
+fn autoscaler(workload: &Workload, usage: i64, metadata: &Value) -> Value {
     let since = rfc3339(workload.created);
     let condition = |kind: &str, status: &str, reason: &str, message: &str| json!({ "type": kind, "status": status, "lastTransitionTime": since, "reason": reason, "message": message });
     let milli = i64::from(workload.containers[0].cpu) * usage / 100;
@@ -511,7 +511,7 @@ fn definition(
     version: &str,
     [plural, singular, kind]: [&str; 3],
     namespaced: bool,
-    columns: Value,
+    columns: &Value,
 ) -> Value {
     let created = rfc3339(size.now - 300 * 86_400);
     let condition = |kind: &str, reason: &str, message: &str| json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": created });
@@ -549,7 +549,7 @@ fn custom(size: Size) -> Vec<(ResourceId, Value)> {
                 "v1",
                 ["nodepools", "nodepool", "NodePool"],
                 false,
-                json!([
+                &json!([
                     { "name": "NodeClass", "type": "string", "jsonPath": ".spec.template.spec.nodeClassRef.name" },
                     { "name": "Nodes", "type": "string", "jsonPath": ".status.resources.nodes" },
                     { "name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status" },
@@ -568,7 +568,7 @@ fn custom(size: Size) -> Vec<(ResourceId, Value)> {
                 "v1alpha1",
                 ["ingressroutes", "ingressroute", "IngressRoute"],
                 true,
-                json!([
+                &json!([
                     { "name": "Entry", "type": "string", "jsonPath": ".spec.entryPoints[0]" },
                     { "name": "Match", "type": "string", "jsonPath": ".spec.routes[*].match" },
                     { "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" },

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::managed::managed_fields;
 use super::node::Machine;
 use super::object::Template;
-use super::random::Random;
+use super::random::{Random, low};
 use super::template::{Fill, Filling, Hole, Short};
 use super::workload::{Container, Controller, Templates, Workload};
 
@@ -112,7 +112,7 @@ impl Pod {
 impl Fill for Pod {
     fn fill(&self, hole: Hole) -> Filling<'_> {
         let id = |at: u64| {
-            let mut random = Random::new((self.uid as u64).wrapping_add(at));
+            let mut random = Random::new(low(self.uid).wrapping_add(at));
             Filling::Short(Short::hex(&[random.next(), random.next(), random.next(), random.next()]))
         };
         match hole {
@@ -132,7 +132,7 @@ impl Fill for Pod {
             Hole::Ip => address(self.ip),
             Hole::Suffix => {
                 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-                let mut random = Random::new(self.uid as u64);
+                let mut random = Random::of(self.uid);
                 let mut letters = [0_u8; 5];
                 letters.fill_with(|| ALPHABET[random.index(27)]);
                 Filling::Short(Short::new(format_args!("{}", String::from_utf8_lossy(&letters))))
@@ -187,8 +187,8 @@ pub(super) fn template(workload: &Workload, state: State) -> Value {
         "spec": created,
     });
     metadata["managedFields"] = json!([
-        managed_fields("kube-controller-manager", "v1", Hole::Created.into(), "", &set),
-        managed_fields("kubelet", "v1", Hole::Changed.into(), "status", &json!({ "status": status })),
+        managed_fields("kube-controller-manager", "v1", Hole::Created, "", &set),
+        managed_fields("kubelet", "v1", Hole::Changed, "status", &json!({ "status": status })),
     ]);
     json!({ "metadata": metadata, "spec": spec, "status": status })
 }

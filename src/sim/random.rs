@@ -1,5 +1,11 @@
 //! Seeded randomness: the same seed gives the same world and the same story.
 
+/// Half of an id, where a number will do.
+#[allow(clippy::cast_possible_truncation)] // That is what it is for.
+pub(super) fn low(id: u128) -> u64 {
+    id as u64
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014): tiny, fast, good enough for a story.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
@@ -16,6 +22,11 @@ impl Random {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         Self(seed ^ hash)
+    }
+
+    /// A generator of its own for the thing with this id.
+    pub fn of(id: u128) -> Self {
+        Self(low(id))
     }
 
     pub fn next(&mut self) -> u64 {
@@ -49,8 +60,10 @@ impl Random {
         &from[self.index(from.len())]
     }
 
+    /// A version 4 UUID.
     pub fn uid(&mut self) -> u128 {
-        (u128::from(self.next()) << 64) | u128::from(self.next())
+        let bits = (u128::from(self.next()) << 64) | u128::from(self.next());
+        bits & !(0xF << 76 | 0xC << 60) | 0x4 << 76 | 0x8 << 60
     }
 
     /// `length` of the characters that Kubernetes uses for generated names (no vowels, nothing alike).

@@ -74,7 +74,7 @@ impl Render {
             (Format::Protobuf, _) => out = wire::unknown(&self.type_meta(), &self.message(object)),
             (Format::Json, Shape::Table) => {
                 out = self
-                    .table(&json!({ "resourceVersion": object.version.to_string() }), vec![self.row(object)])
+                    .table(&json!({ "resourceVersion": object.version.to_string() }), &[self.row(object)])
                     .to_string()
                     .into();
             }
@@ -120,7 +120,7 @@ impl Render {
         }
     }
 
-    fn table(&self, metadata: &Value, rows: Vec<Value>) -> Value {
+    fn table(&self, metadata: &Value, rows: &[Value]) -> Value {
         json!({
             "kind": "Table", "apiVersion": META, "metadata": metadata,
             "columnDefinitions": self.columns.iter().map(table::Column::definition).collect::<Vec<_>>(), "rows": rows,
@@ -136,16 +136,13 @@ impl Render {
     }
 
     fn json_list(&self, meta: &ListMeta, objects: Vec<Arc<Object>>) -> Pieces {
-        let mut head = match self.shape {
-            Shape::Table => self.table(&meta.value(), Vec::new()).to_string(),
-            _ => {
-                let (api_version, kind) = self.list_type();
-                // Written by hand so that the items come last.
-                format!(
-                    "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[]}}",
-                    meta.value()
-                )
-            }
+        let mut head = if self.shape == Shape::Table {
+            self.table(&meta.value(), &[]).to_string()
+        } else {
+            // Written by hand so that the items come last.
+            let (api_version, kind) = self.list_type();
+            let meta = meta.value();
+            format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{meta},\"items\":[]}}")
         };
         // A table's rows come last in the order of the alphabet.
         head.truncate(head.len() - 2);
@@ -258,7 +255,7 @@ impl Render {
     }
 
     fn event_table(&self, version: u64, row: Value, first: bool) -> Value {
-        let mut table = self.table(&json!({ "resourceVersion": version.to_string() }), vec![row]);
+        let mut table = self.table(&json!({ "resourceVersion": version.to_string() }), &[row]);
         if !first {
             table["columnDefinitions"] = Value::Null;
         }

@@ -55,7 +55,7 @@ fn target(path: &str) -> Target {
     let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let (group, version, rest) = match parts[..] {
-        ["api"] | ["apis"] => return Target::Discovery(None),
+        ["api" | "apis"] => return Target::Discovery(None),
         ["api", version, ref rest @ ..] => ("", version, rest),
         ["apis", group, version, ref rest @ ..] => (group, version, rest),
         ["apis", _] => return Target::Unknown,

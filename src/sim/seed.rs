@@ -158,7 +158,7 @@ fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState)> {
             let zone = at as usize % ZONES.len();
             // One /18 for each zone; 16,381 is prime, so that no address comes twice.
             let within = (at / 3 * 37 + 11) % 16_381;
-            let ip = u32::from(Ipv4Addr::new(10, 0, 0, 0)) + zone as u32 * 16_384 + within + 4;
+            let ip = u32::from(Ipv4Addr::new(10, 0, 0, 0)) + at % 3 * 16_384 + within + 4;
             let name = format!("ip-{}.{REGION}.compute.internal", Ipv4Addr::from(ip).to_string().replace('.', "-"));
             let state = match at {
                 _ if size.nodes < 12 => NodeState::Ready,
@@ -172,7 +172,7 @@ fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState)> {
                 ip,
                 group,
                 zone,
-                instance: random.next() & 0xFFFF_FFFF_FFFF_FFFF,
+                instance: random.next(),
                 uid: random.uid(),
                 created: size.now
                     - if GROUPS[group].spot { random.between(600, 4 * DAY) } else { random.between(DAY, 30 * DAY) },
@@ -321,7 +321,7 @@ fn platform_workload(size: Size, platform: &Platform) -> Workload {
     workload.replicas = platform.replicas;
     workload.groups = vec![2];
     workload.critical = platform.namespace == "kube-system";
-    workload.version = platform.image.rsplit(':').next().unwrap_or_default().trim_start_matches('v').to_owned();
+    platform.image.rsplit(':').next().unwrap_or_default().trim_start_matches('v').clone_into(&mut workload.version);
     workload.containers = vec![platform_container(platform.name, platform.image, platform.cpu, platform.memory_mib)];
     for sidecar in platform.sidecars {
         workload.containers.push(platform_container(sidecar, platform.image, 10, 40));
@@ -343,7 +343,7 @@ fn daemon_set(size: Size, platform: &Platform) -> Workload {
 fn service(size: Size, namespace: &str, team: &str, name: &str, stateful: bool, random: &mut Random) -> Workload {
     let controller = if stateful { Controller::StatefulSet } else { Controller::Deployment };
     let mut workload = blank(size, namespace, name, controller, random);
-    workload.team = team.to_owned();
+    team.clone_into(&mut workload.team);
     if stateful {
         workload.groups = vec![3];
     } else if namespace == "ml-inference" {
@@ -449,7 +449,7 @@ fn job(size: Size, namespace: &str, team: &str, name: &str, run: i64, random: &m
     // A cron job names its jobs by the minute for which they were scheduled.
     let scheduled = size.now / DAY * DAY - run * DAY + 2 * 3600;
     let mut workload = blank(size, namespace, &format!("{stem}-{}", scheduled / 60), Controller::Job, random);
-    workload.team = team.to_owned();
+    team.clone_into(&mut workload.team);
     workload.created = scheduled.min(size.now - 600);
     workload.cron_job = Some((stem.to_owned(), cron_uid));
     workload.containers.push(Container {
@@ -479,20 +479,19 @@ fn state(workload: &Workload, left_over: bool, random: &mut Random) -> State {
         Controller::DaemonSet => State::Restarted,
         _ if workload.team == "platform" && workload.namespace.as_ref() != "staging" => State::Running,
         _ => match dice {
-            0..900 => State::Running,
-            900..940 => State::Restarted,
-            940..950 => State::OomRestarted,
-            950..960 => State::NotReady,
-            960..970 => State::CrashLoop,
-            970..974 => State::OomLoop,
-            974..978 => State::ImagePull,
-            978..980 => State::ConfigError,
-            980..984 => State::Creating,
-            984..988 if !workload.init.is_empty() => State::Initializing,
-            988..991 if workload.init.iter().any(|container| !container.sidecar) => State::InitCrash,
-            991..996 => State::Pending,
-            996..997 => State::Gated,
-            997..999 => State::Terminating,
+            0..40 => State::Restarted,
+            40..50 => State::OomRestarted,
+            50..60 => State::NotReady,
+            60..70 => State::CrashLoop,
+            70..74 => State::OomLoop,
+            74..78 => State::ImagePull,
+            78..80 => State::ConfigError,
+            80..84 => State::Creating,
+            84..88 if !workload.init.is_empty() => State::Initializing,
+            88..91 if workload.init.iter().any(|container| !container.sidecar) => State::InitCrash,
+            91..96 => State::Pending,
+            96..97 => State::Gated,
+            97..99 => State::Terminating,
             _ => State::Running,
         },
     }

@@ -42,7 +42,6 @@ impl Column {
             Cell::Print(print) => print(object, now),
             Cell::Since(path) => match find(object, path).first().and_then(|time| time.as_str()) {
                 Some(time) => since(time, now).into(),
-                None if object.is_null() => "".into(),
                 None => "<unknown>".into(),
             },
             Cell::Path(path) => match (find(object, path).as_slice(), self.kind.as_str()) {
