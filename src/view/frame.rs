@@ -8,7 +8,7 @@ use crate::{
     command,
     kinds::{HasId, node::Node, pod::Pod},
     problem::Problem,
-    store::{stream::StreamState, value::Health, world::MetricsState},
+    store::{stream::StreamState, world::MetricsState},
     ui::{grid, theme::Role},
     util::age,
 };
