@@ -12,12 +12,15 @@ pub mod update;
 
 use std::time::{Duration, Instant};
 
-use crossterm::event::EventStream;
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use self::{model::Model, runtime::Runtime, terminal::Terminal, update::Input};
+use self::{
+    model::Model,
+    runtime::Runtime,
+    terminal::{Keyboard, Terminal},
+    update::Input,
+};
 use crate::{
     problem::Problem,
     sources::{Message, runner::Generation},
@@ -35,7 +38,7 @@ pub async fn run(
 ) -> Result<u8, Problem> {
     let mut terminal = Terminal::enter(model.config.ui.mouse)?;
     let mut signals = terminal::Signals::listen()?;
-    let mut input = Some(EventStream::new());
+    let mut input = Some(Keyboard::listen());
     let mut last_frame: Option<Instant> = None;
     let mut data = false;
     let between = Duration::from_secs(1) / model.config.ui.frame_rate.max(1);
@@ -84,7 +87,7 @@ pub async fn run(
                 // Keys that are already there are taken together: a paste is one frame.
                 let mut more = 0;
                 while more < 256
-                    && let Some(Some(event)) = futures_util::FutureExt::now_or_never(next_input(&mut input))
+                    && let Some(event) = input.as_mut().and_then(Keyboard::ready)
                 {
                     more += 1;
                     let effects = update::input(&mut model, Input::from(event));
@@ -126,16 +129,9 @@ pub fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-async fn next_input(input: &mut Option<EventStream>) -> Option<crossterm::event::Event> {
+async fn next_input(input: &mut Option<Keyboard>) -> Option<crossterm::event::Event> {
     match input {
-        Some(stream) => loop {
-            match stream.next().await {
-                Some(Ok(event)) => return Some(event),
-                // A sequence that cannot be read is no reason to leave.
-                Some(Err(error)) => tracing::warn!("terminal input: {error}"),
-                None => return None,
-            }
-        },
+        Some(keyboard) => keyboard.next().await,
         None => std::future::pending().await,
     }
 }

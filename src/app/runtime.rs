@@ -3,13 +3,11 @@
 
 use std::path::PathBuf;
 
-use crossterm::event::EventStream;
-
 use super::{
     effect::{Effect, Ticket},
     model::{Level, Model, PromptKind},
     streams::Streams,
-    terminal::Terminal,
+    terminal::{Keyboard, Terminal},
 };
 use crate::{
     config::{dirs::Dirs, history, state::State},
@@ -57,7 +55,7 @@ impl Runtime {
         effects: Vec<Effect>,
         model: &mut Model,
         terminal: &mut Terminal,
-        input: &mut Option<EventStream>,
+        input: &mut Option<Keyboard>,
     ) {
         let mut queue = std::collections::VecDeque::from(effects);
         while let Some(effect) = queue.pop_front() {
@@ -66,7 +64,7 @@ impl Runtime {
                     // The reader would take keys that belong to the shell.
                     *input = None;
                     terminal.suspend();
-                    *input = Some(EventStream::new());
+                    *input = Some(Keyboard::listen());
                     model.dirty = true;
                 }
                 Effect::Redraw => terminal.clear(),

@@ -7,13 +7,17 @@ use std::{
 };
 
 use crossterm::{
-    cursor, event, execute, queue,
+    cursor,
+    event::{self, Event, EventStream},
+    execute, queue,
     terminal::{
         BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
         enable_raw_mode,
     },
 };
+use futures_util::StreamExt;
 use ratatui::{Frame, backend::CrosstermBackend};
+use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::model::Model;
 use crate::problem::Problem;
@@ -126,6 +130,51 @@ fn install_panic_hook() {
             tracing::error!("{info}");
         }
     }));
+}
+
+/// Keys, pastes and mouse buttons as they come. A task of its own reads them, so that the loop can take all that are
+/// there at once; dropping it leaves the terminal's input to somebody else.
+pub struct Keyboard {
+    events: mpsc::UnboundedReceiver<Event>,
+    task: AbortHandle,
+}
+
+impl Keyboard {
+    /// Starts to read; to be called within a runtime.
+    pub fn listen() -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            let mut stream = EventStream::new();
+            while let Some(event) = stream.next().await {
+                match event {
+                    Ok(event) => {
+                        if sender.send(event).is_err() {
+                            return;
+                        }
+                    }
+                    // A sequence that cannot be read is no reason to leave.
+                    Err(error) => tracing::warn!("terminal input: {error}"),
+                }
+            }
+        });
+        Self { events, task: task.abort_handle() }
+    }
+
+    /// The next event; `None` when the terminal is gone.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// An event that is there already.
+    pub fn ready(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+}
+
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// What the system tells the program.
