@@ -1,4 +1,47 @@
 //! ekscope: a terminal explorer for Amazon EKS. This page is the map of the house.
+//!
+//! # The tree is the data path
+//!
+//! ```text
+//! sources ──batches──▶ store ──▶ kinds ──▶ view ──▶ the screen
+//!    ▲                                       │
+//!    └──orders── app::runtime ◀──effects── command ◀──keys
+//! ```
+//!
+//! No arrow points backwards. A newcomer who asks where the RESTARTS column comes from walks [`sources::kube::stream`] →
+//! [`kinds::pod`] → [`store::table`] → [`view::table`] → [`ui::grid`].
+//!
+//! - [`cli`]: the command line: `ekscope [VIEW]`, `demo`, `get`, `config`.
+//! - [`app`]: the loop. It alone owns the [`store::world::World`] and all state of the screen, awaits the terminal and the
+//!   sources, and draws. [`app::update`] says what follows from what happens; [`app::runtime`] carries out the
+//!   [`app::effect::Effect`]s that come of it; [`app::streams`] plans which streams are open; [`app::headless`] is `get`.
+//! - [`sources`]: data in. One thread runs a task a stream ([`sources::kube::stream`]: list, watch, and everything that can
+//!   go wrong with them), cuts bytes into objects ([`sources::kube::wire`]), lets the kind decode them and sends batches over
+//!   one bounded channel. [`sources::kube::session`] signs in and connects.
+//! - [`store`]: data at rest. A [`store::table::Table`] of small typed rows a kind, joins kept incrementally
+//!   ([`store::world::Joins`]), texts interned once ([`store::intern`]); a [`store::lens::Lens`] is what one view sees of a
+//!   table: scope, filter ([`store::query`]), sort, and the order that follows.
+//! - [`kinds`]: one file a kind: wire fields → row, columns, health, drill-down. Kinds without a file go through
+//!   [`kinds::generic`].
+//! - [`command`]: what the user can do: one table, from which keys, palette, hints and help are derived.
+//! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.
+//! - [`config`]: what the user asked for: settings, keys, themes, what is remembered; mistakes are
+//!   [`problem::Problem`]s with file and line.
+//! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS.
+//!   Nothing else knows of it but `cli`.
+//! - [`util`]: ages, quantities, suggestions.
+//!
+//! # Decisions that shape the rest
+//!
+//! - **Columns, not objects.** A watched object becomes a row of some 100 bytes when it is decoded, and the object is
+//!   dropped. One message declaration serves protobuf and JSON ([`kinds::wire`]).
+//! - **Interning on the sources' side.** Decoding interns; what is new travels with its batch
+//!   ([`store::intern::Fresh`]), so the world needs no lock to read and ids agree because batches are applied in order.
+//! - **The first request of a cluster is a small page.** It fills the screen, counts the rest and measures the link
+//!   before it is decided how to load it: WatchList where the link is fast, compressed pages where it is not.
+//! - **Identity, not position.** Cursor and marks hold uids; slots of a table are reused only after every lens has seen
+//!   them go.
+//! - **Keys draw at once, data at most 30 times a second, an idle screen never.**
 
 pub mod app;
 pub mod cli;

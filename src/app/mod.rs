@@ -41,14 +41,18 @@ pub async fn run(
     let mut input = Some(Keyboard::listen());
     let mut last_frame: Option<Instant> = None;
     let mut data = false;
+    // Whether the views may want other streams than before.
+    let mut replan = true;
     let between = Duration::from_secs(1) / model.config.ui.frame_rate.max(1);
     let start = runtime.start(&mut model);
     runtime.run(start, &mut model, &mut terminal, &mut input);
     model.dirty = true;
     loop {
         model.now = now();
-        let effects = model.plan_streams();
-        runtime.run(effects, &mut model, &mut terminal, &mut input);
+        if std::mem::take(&mut replan) {
+            let effects = model.plan_streams();
+            runtime.run(effects, &mut model, &mut terminal, &mut input);
+        }
         // What the user did is drawn at once, data when a frame is due.
         let due = last_frame.is_none_or(|at| at.elapsed() >= between);
         if model.dirty || (data && due) {
@@ -82,6 +86,7 @@ pub async fn run(
             },
             Woken::Input(None) => return Ok(0),
             Woken::Input(Some(event)) => {
+                replan = true;
                 let effects = update::input(&mut model, Input::from(event));
                 runtime.run(effects, &mut model, &mut terminal, &mut input);
                 // Keys that are already there are taken together: a paste is one frame.
@@ -100,7 +105,9 @@ pub async fn run(
                 let mut next = Some(first);
                 while let Some((generation, message)) = next {
                     if generation == model.generation {
-                        data |= update::message(&mut model, message).is_visible(&model);
+                        let touched = update::message(&mut model, message);
+                        data |= touched.is_visible(&model);
+                        replan |= touched == update::Touched::Header;
                         let effects = std::mem::take(&mut model.outbox);
                         runtime.run(effects, &mut model, &mut terminal, &mut input);
                     }
@@ -109,6 +116,7 @@ pub async fn run(
             }
             Woken::Timer => {
                 // The deadline was a frame, an age, the end of a glow or of a note, or a stream to be closed.
+                replan = true;
                 if !data {
                     model.dirty = true;
                 }

@@ -24,6 +24,7 @@ use crate::{
         lens::{Lens, Pin, Scope, Sort},
         query::{self, Query},
         stream::StreamState,
+        table::Covers,
         world::World,
     },
     ui::theme::{Role, Theme},
@@ -298,7 +299,9 @@ impl Model {
     pub fn shows(&self, kind: KindId) -> bool {
         let info = self.world.kind(kind);
         let Some(view) = self.table() else { return false };
-        view.kind == kind || self.world.kind(view.kind).joins.contains(&&*info.plural) || info.own
+        // The header counts nodes and pods.
+        let counted = kind == Node::ID || kind == Pod::ID;
+        counted || view.kind == kind || self.world.kind(view.kind).joins.contains(&&*info.plural)
     }
 
     /// Namespaces that the configuration names, to be tried where the server lists none.
@@ -513,8 +516,16 @@ impl Model {
         }
         let wants = self.wants();
         let plan = self.streams.plan(&wants, self.now.div_euclid(1000));
-        let closed = plan.close.into_iter().map(Effect::Close);
-        plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).chain(closed).collect()
+        let mut effects: Vec<Effect> = plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).collect();
+        for (id, want) in plan.close {
+            effects.push(Effect::Close(id));
+            // Rows that nobody answers for any more are not kept.
+            if !self.streams.covers(want.kind, want.namespace.as_deref()) {
+                let covers = want.namespace.map_or(Covers::All, Covers::Namespace);
+                self.world.sweep(want.kind, &covers, u32::MAX);
+            }
+        }
+        effects
     }
 }
 

@@ -42,7 +42,8 @@ struct Open {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub open: Vec<(StreamId, Want)>,
-    pub close: Vec<StreamId>,
+    /// Streams that nobody has wanted for a while, and what they brought.
+    pub close: Vec<(StreamId, Want)>,
 }
 
 impl Streams {
@@ -86,14 +87,8 @@ impl Streams {
             self.open.insert(id, Open { want: want.clone(), stream, unused_since: None });
             plan.open.push((id, want.clone()));
         }
-        for (id, open) in &self.open {
-            if open.unused_since.is_some_and(|since| now - since >= LINGER) {
-                plan.close.push(*id);
-            }
-        }
-        for id in &plan.close {
-            self.open.remove(id);
-        }
+        let over = |open: &mut Open| open.unused_since.is_some_and(|since| now - since >= LINGER);
+        plan.close.extend(self.open.extract_if(.., |_, open| over(open)).map(|(id, open)| (id, open.want)));
         plan
     }
 
@@ -177,7 +172,7 @@ mod tests {
         assert_eq!(streams.plan(&[], 69), Plan::default());
         assert_eq!(streams.plan(&[want(0, None)], 69), Plan::default(), "wanted again");
         assert_eq!(streams.plan(&[], 80), Plan::default());
-        assert_eq!(streams.plan(&[], 140).close, [StreamId(1)]);
+        assert_eq!(streams.plan(&[], 140).close, [(StreamId(1), want(0, None))]);
     }
 
     #[test]
