@@ -475,14 +475,15 @@ fn object_path(model: &Model) -> Option<(String, String)> {
     let rows = model.world.rows(view.kind);
     let meta = rows.meta(id)?;
     let info = model.world.kind(view.kind);
-    if let Some(lens::Pin::Parent { namespace, name, .. }) = &view.lens.pin {
-        return Some((format!("/api/v1/namespaces/{namespace}/pods/{name}"), format!("pods({namespace}/{name})")));
-    }
     let namespace = model.world.symbols.get(meta.namespace);
-    let name = rows.name(id);
+    // A part of another object has none of its own.
+    let (name, plural) = match rows.parent(id) {
+        Some(_) => (model.world.symbols.get(meta.owner_name), "pods"),
+        None => (rows.name(id), &*info.plural),
+    };
     let place = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-    let path = format!("{}/{name}", info.path((!namespace.is_empty()).then_some(namespace)));
-    Some((path, format!("{}({place})", info.plural)))
+    let path = format!("{}/{name}", info.source_path((!namespace.is_empty()).then_some(namespace)));
+    Some((path, format!("{plural}({place})")))
 }
 
 fn yaml(model: &mut Model) -> Done {

@@ -60,6 +60,12 @@ registry! {
     statefulset::StatefulSet,
     daemonset::DaemonSet,
     job::Job,
+    cronjob::CronJob,
+    service::Service,
+    event::Event,
+    poddisruptionbudget::PodDisruptionBudget,
+    horizontalpodautoscaler::HorizontalPodAutoscaler,
+    container::Container,
 }
 
 /// A kind's place in the registry; kinds that only the server knows come after those with files.

@@ -91,7 +91,8 @@ fn replace(sum: &mut Resources, of_pod: &[Resource]) {
     }
 }
 
-fn read(list: &[Resource]) -> Resources {
+/// The amounts of one list.
+pub fn read(list: &[Resource]) -> Resources {
     let mut resources = Resources::default();
     for Resource { name, quantity } in list {
         let Some(quantity) = quantity else { continue };

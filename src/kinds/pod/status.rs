@@ -135,7 +135,8 @@ impl Restarts {
     }
 }
 
-fn ending(terminated: &ContainerStateTerminated) -> Cow<'_, str> {
+/// How a run ended, in a word.
+pub fn ending(terminated: &ContainerStateTerminated) -> Cow<'_, str> {
     if !terminated.reason.is_empty() {
         text(&terminated.reason)
     } else if terminated.signal != 0 {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::kinds::wire::{ObjectMeta, Resource, Time, wire};
+use crate::kinds::wire::{Item, ObjectMeta, Resource, Time, wire};
 
 wire! {
     pub struct Pod {
@@ -19,6 +19,7 @@ wire! {
         #[prost(int32, optional, tag = "25")] pub priority: Option<i32>,
         #[prost(message, repeated, tag = "28")] pub readiness_gates: Vec<PodReadinessGate>,
         #[prost(message, repeated, tag = "32")] pub overhead: Vec<Resource>,
+        #[prost(message, repeated, tag = "34")] pub ephemeral_containers: Vec<EphemeralContainer>,
         #[prost(message, repeated, tag = "38")] pub scheduling_gates: Vec<PodSchedulingGate>,
         /// Resources of the pod as a whole, in place of the sum of its containers'.
         #[prost(message, tag = "40")] pub resources: Option<ResourceRequirements>,
@@ -29,9 +30,15 @@ wire! {
         #[prost(bytes = "bytes", tag = "2")] pub image: Bytes,
         #[prost(message, repeated, tag = "6")] pub ports: Vec<ContainerPort>,
         #[prost(message, tag = "8")] pub resources: Option<ResourceRequirements>,
+        #[prost(message, tag = "10")] pub liveness_probe: Option<Probe>,
+        #[prost(message, tag = "11")] pub readiness_probe: Option<Probe>,
+        #[prost(message, tag = "22")] pub startup_probe: Option<Probe>,
         /// `Always` makes an init container a sidecar.
         #[prost(bytes = "bytes", tag = "24")] pub restart_policy: Bytes,
     }
+
+    /// Only that it is there matters.
+    pub struct Probe {}
 
     pub struct ContainerPort {
         #[prost(bytes = "bytes", tag = "1")] pub name: Bytes,
@@ -65,6 +72,7 @@ wire! {
         #[prost(message, repeated, tag = "10")] pub init_container_statuses: Vec<ContainerStatus>,
         #[prost(bytes = "bytes", tag = "11")] pub nominated_node_name: Bytes,
         #[prost(message, repeated, tag = "12")] #[serde(rename = "podIPs")] pub pod_ips: Vec<PodIp>,
+        #[prost(message, repeated, tag = "13")] pub ephemeral_container_statuses: Vec<ContainerStatus>,
     }
 
     pub struct PodIp {
@@ -111,6 +119,25 @@ wire! {
         #[prost(bytes = "bytes", tag = "3")] pub reason: Bytes,
         #[prost(message, tag = "5")] pub started_at: Option<Time>,
         #[prost(message, tag = "6")] pub finished_at: Option<Time>,
+    }
+}
+
+/// A container that somebody put into a running pod, to debug it. JSON has its fields inline, protobuf in a message.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EphemeralContainer {
+    #[prost(message, tag = "1")]
+    pub container: Option<Container>,
+}
+
+impl<'de> serde::Deserialize<'de> for EphemeralContainer {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { container: Some(Container::deserialize(deserializer)?) })
+    }
+}
+
+impl Item for EphemeralContainer {
+    fn read_all<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Self>, D::Error> {
+        Ok(<Option<_> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
     }
 }
 
