@@ -1,6 +1,9 @@
-//! Every kind without a file of its own: the server says which columns it has, by its printed table (`table`).
+//! Every kind without a file of its own: the server says which columns it has, by its printed table (`table`), or for a
+//! custom resource by the printer columns of its definition, evaluated on the objects (`custom`).
 
-pub mod table;
+mod custom;
+mod jsonpath;
+mod table;
 
 use std::{any::Any, borrow::Cow, collections::HashSet};
 
@@ -90,7 +93,12 @@ impl Kind for Generic {
 
 /// A decoder for a kind that is known by its discovery entry.
 pub fn decoder(info: &KindInfo) -> Box<dyn Decoder> {
-    Box::new(table::TableDecoder::new(info.namespaced))
+    // Only groups with a dot can be custom; whether one is, its definition will tell.
+    if info.group.contains('.') {
+        Box::new(custom::CustomDecoder::new(info))
+    } else {
+        Box::new(table::TableDecoder::new(info.namespaced))
+    }
 }
 
 /// A decoder for kinds that no server sends.

@@ -410,6 +410,15 @@ pub trait Decoder: Send {
         None
     }
 
+    /// Path of an object that says how to read this kind (a CustomResourceDefinition), to be asked for before every
+    /// list and watch.
+    fn description(&self) -> Option<String> {
+        None
+    }
+
+    /// Takes the description in; `None` where there is none, or none that this user may see.
+    fn describe(&mut self, _description: Option<&[u8]>) {}
+
     /// Whether the columns have changed since rows were made: those have to be read again. Taken once.
     fn reshaped(&mut self) -> bool {
         false

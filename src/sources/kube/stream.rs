@@ -20,8 +20,10 @@ use jiff::Timestamp;
 
 use super::{
     cluster::{Cluster, Disconnected, Link, Preference, get},
-    session::{SendError, status_of},
-    wire::{Bookmark, Event, EventType, ListFrames, ListMeta, Status, WatchFrames, WireError, json_list},
+    session::{SendError, collect, status_of},
+    wire::{
+        Bookmark, Event, EventType, LARGEST_OBJECT, ListFrames, ListMeta, Status, WatchFrames, WireError, json_list,
+    },
 };
 use crate::{
     kinds::{Decoder, Encoding, EventKind, Form, KindId},
@@ -226,6 +228,8 @@ impl Stream {
             cluster.lists.acquire().await.map_err(|_| Failure::Closing)?
         };
         self.tell_state(StreamState::Connecting { since }).await?;
+        self.describe().await?;
+        self.decoder.reshaped();
         self.epoch = cluster.next_epoch();
         self.epochs.push(self.epoch);
         self.loaded = 0;
@@ -258,6 +262,24 @@ impl Stream {
             token = meta.r#continue;
             self.tell_state(StreamState::Loading { loaded: self.loaded, about }).await?;
         }
+    }
+
+    /// Reads what has to be known before objects of this kind can be read.
+    async fn describe(&mut self) -> Result<(), Failure> {
+        let Some(path) = self.decoder.description() else { return Ok(()) };
+        let response = match self.send(&path, "application/json", "get", true).await {
+            Ok(response) => response,
+            Err(Failure::Missing(_) | Failure::Denied(_)) => {
+                self.decoder.describe(None);
+                return Ok(());
+            }
+            Err(failure) => return Err(failure),
+        };
+        let gzip = is_gzip(&response);
+        let body = collect(response.into_body(), STALL, LARGEST_OBJECT).await.map_err(|error| self.broken(&error))?;
+        let plain = if gzip { unpack(&body).map_err(|error| self.interrupted(error))?.into() } else { body };
+        self.decoder.describe(Some(&plain));
+        Ok(())
     }
 
     /// The list is whole: what it did not mention goes.
@@ -294,13 +316,14 @@ impl Stream {
         }
     }
 
-    async fn send(&mut self, path: &str, watch: bool, gzip: bool) -> Result<http::Response<Incoming>, Failure> {
-        let response = self
-            .cluster
-            .session
-            .send(get(path, self.accept(watch), gzip))
-            .await
-            .map_err(|error| self.broken(&error))?;
+    async fn send(
+        &mut self,
+        path: &str,
+        accept: &str,
+        verb: &str,
+        gzip: bool,
+    ) -> Result<http::Response<Incoming>, Failure> {
+        let response = self.cluster.session.send(get(path, accept, gzip)).await.map_err(|error| self.broken(&error))?;
         let code = response.status();
         if code.is_success() {
             return Ok(response);
@@ -311,7 +334,7 @@ impl Stream {
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs);
         let status = status_of(response).await;
-        let what = format!("cannot {} {}", if watch { "watch" } else { "list" }, self.spec.path);
+        let what = format!("cannot {verb} {}", path.split('?').next().unwrap_or_default());
         let problem = Problem::new(what).because(&status.message);
         Err(match code {
             StatusCode::UNAUTHORIZED => Failure::Broken {
@@ -356,9 +379,9 @@ impl Stream {
         let slow = self.cluster.link() != Some(Link::Fast);
         let token = if token.is_empty() { String::new() } else { format!("&continue={}", escape(token)) };
         let path = self.query(&format!("limit={limit}{token}"));
-        let response = self.send(&path, false, slow).await?;
+        let response = self.send(&path, self.accept(false), "list", slow).await?;
         let encoding = encoding_of(&response);
-        let gzip = response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+        let gzip = is_gzip(&response);
         let streamed = encoding == Encoding::Protobuf;
         let mut body = response.into_body();
         let mut plain = MultiGzDecoder::new(Vec::new());
@@ -424,17 +447,21 @@ impl Stream {
             "watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
              &resourceVersion=0&timeoutSeconds=1800",
         );
-        let response = self.send(&path, true, false).await?;
+        let response = self.send(&path, self.accept(true), "watch", false).await?;
         self.consume(response, Some(Initial { about, turn })).await
     }
 
     /// A watch from the last version.
     async fn watch(&mut self) -> Result<(), Failure> {
+        self.describe().await?;
+        if self.decoder.reshaped() {
+            return Err(Failure::Expired);
+        }
         let path = self.query(&format!(
             "watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds=1800",
             escape(&self.version)
         ));
-        let response = self.send(&path, true, false).await?;
+        let response = self.send(&path, self.accept(true), "watch", false).await?;
         self.tell_state(StreamState::Live).await?;
         self.consume(response, None).await
     }
@@ -582,6 +609,16 @@ struct Initial<'a> {
     /// The turn at the gate for big lists; given back when the list is complete.
     #[expect(dead_code, reason = "held")]
     turn: tokio::sync::SemaphorePermit<'a>,
+}
+
+fn is_gzip(response: &http::Response<Incoming>) -> bool {
+    response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip")
+}
+
+fn unpack(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut plain = MultiGzDecoder::new(Vec::new());
+    plain.write_all(body)?;
+    plain.finish()
 }
 
 fn encoding_of(response: &http::Response<Incoming>) -> Encoding {
