@@ -17,7 +17,7 @@ use crate::{
         settings::Config,
         state::{ContextState, State},
     },
-    kinds::{ColumnInfo, KindId, KindInfo},
+    kinds::{ColumnInfo, HasId, KindId, KindInfo, node::Node, pod::Pod},
     problem::Problem,
     sources::kube::session::{ContextEntry, Facts},
     store::{
@@ -520,9 +520,13 @@ impl Model {
         for (id, want) in plan.close {
             effects.push(Effect::Close(id));
             // Rows that nobody answers for any more are not kept.
-            if !self.streams.covers(want.kind, want.namespace.as_deref()) {
-                let covers = want.namespace.map_or(Covers::All, Covers::Namespace);
-                self.world.sweep(want.kind, &covers, u32::MAX);
+            if !self.streams.covers(&want) {
+                let covers = match (want.namespace, want.object) {
+                    (Some(namespace), Some(name)) => Covers::Object { namespace, name },
+                    (Some(namespace), None) => Covers::Namespace(namespace),
+                    (None, _) => Covers::All,
+                };
+                self.world.forget(want.kind, &covers);
             }
         }
         effects

@@ -115,11 +115,9 @@ impl Streams {
         self.open.values().filter(serves).map(|open| &open.stream).collect()
     }
 
-    /// Whether anything still answers for rows of a kind in a namespace (`None`: in all of them).
-    pub fn covers(&self, kind: KindId, namespace: Option<&str>) -> bool {
-        self.open.values().any(|open| {
-            open.want.kind == kind && (open.want.namespace.is_none() || open.want.namespace.as_deref() == namespace)
-        })
+    /// Whether a stream that is still open answers for these rows too.
+    pub fn covers(&self, want: &Want) -> bool {
+        self.open.values().any(|open| open.want.serves(want))
     }
 }
 

@@ -415,7 +415,6 @@ impl<K: Kind> Rows for Table<K> {
                 let meta = &self.entries[id as usize].meta;
                 let covered = match covers {
                     Covers::All => true,
-                    Covers::Own(epochs) => epochs.contains(&stamp),
                     Covers::Namespace(name) => symbols.get(meta.namespace) == name,
                     Covers::Object { namespace, name } => {
                         symbols.get(meta.namespace) == namespace && symbols.get(meta.owner_name) == name

@@ -233,6 +233,21 @@ impl World {
         }
     }
 
+    /// Drops rows that nobody answers for any more; what they added up to is not whole from now on.
+    pub fn forget(&mut self, kind: KindId, covers: &Covers) {
+        self.tables[kind.index()].sweep(covers, u32::MAX, &self.symbols, &mut self.joins);
+        if let Some(whole) = self.whole.get_mut(&kind) {
+            match covers {
+                Covers::All => *whole = Whole::default(),
+                Covers::Namespace(name) => {
+                    whole.namespaces.remove(name);
+                }
+                Covers::Object { .. } => {}
+            }
+        }
+        self.joins.bump_all();
+    }
+
     /// Whether all rows of a kind have come, of one namespace or (`None`) of all: only then is a sum over them true.
     pub fn is_whole(&self, kind: KindId, namespace: Option<&str>) -> bool {
         self.whole

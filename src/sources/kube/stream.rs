@@ -101,7 +101,6 @@ pub async fn run(cluster: Rc<Cluster>, spec: StreamSpec, decoder: Box<dyn Decode
         spec,
         decoder,
         epoch: 0,
-        epochs: Vec::new(),
         loaded: 0,
         undecodable: 0,
         version: String::new(),
@@ -118,8 +117,6 @@ struct Stream {
     decoder: Box<dyn Decoder>,
     preference: Preference,
     epoch: u32,
-    /// Epochs that rows of this stream may have been stamped with since it was last complete.
-    epochs: Vec<u32>,
     loaded: usize,
     undecodable: usize,
     /// The version to go on from; empty before the first list and after a 410.
@@ -231,7 +228,6 @@ impl Stream {
         self.describe().await?;
         self.decoder.reshaped();
         self.epoch = cluster.next_epoch();
-        self.epochs.push(self.epoch);
         self.loaded = 0;
         // What was read and not sent is of the time before.
         let _ = self.decoder.take();
