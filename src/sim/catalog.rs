@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use super::schema::{MessageId, Schema};
-use super::wire;
+use crate::sim::encoding::schema::{MessageId, Schema};
+use crate::sim::encoding::wire;
 
 /// One resource of the API.
 #[derive(Debug)]
-pub(super) struct Resource {
+pub struct Resource {
     /// Empty for the core group.
     pub group: &'static str,
     pub version: &'static str,
@@ -26,10 +26,10 @@ pub(super) struct Resource {
 
 /// The place of a resource in `ALL`, and of its table in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ResourceId(usize);
+pub struct ResourceId(usize);
 
 macro_rules! ids {
-    ($($name:ident = $at:expr;)*) => { $(pub(super) const $name: ResourceId = ResourceId($at);)* };
+    ($($name:ident = $at:expr;)*) => { $(pub const $name: ResourceId = ResourceId($at);)* };
 }
 
 ids! {
@@ -58,7 +58,7 @@ const fn custom(group: &'static str, version: &'static str, names: [&'static str
 
 /// In the order of the ids above; groups stand together, the core group first.
 #[rustfmt::skip]
-pub(super) static ALL: [Resource; 20] = [
+pub static ALL: [Resource; 20] = [
     resource("", "v1", ["namespaces", "namespace", "Namespace"], &["ns"], false, "core.v1.Namespace", &["status.phase"]),
     resource("", "v1", ["nodes", "node", "Node"], &["no"], false, "core.v1.Node", &["spec.unschedulable"]),
     resource("", "v1", ["pods", "pod", "Pod"], &["po"], true, "core.v1.Pod", &[
@@ -90,7 +90,7 @@ pub(super) static ALL: [Resource; 20] = [
 
 /// What encoding a kind takes, worked out once.
 #[derive(Debug)]
-pub(super) struct Encoding {
+pub struct Encoding {
     /// `None`: JSON only.
     pub message: Option<MessageId>,
     /// The encoded `TypeMeta` of one object.

@@ -60,7 +60,7 @@ pub struct Throttle {
 
 impl Faults {
     /// Whether the user lacks this right; an empty namespace is the whole cluster.
-    pub(super) fn forbids(&self, verb: &str, resource: &str, namespace: &str) -> bool {
+    pub fn forbids(&self, verb: &str, resource: &str, namespace: &str) -> bool {
         let is = |pattern: &str, word: &str| pattern == "*" || pattern == word;
         self.forbid.iter().any(|rule| {
             is(&rule.verb, verb)

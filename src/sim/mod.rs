@@ -1,50 +1,23 @@
 //! The demo world: a simulated EKS cluster behind real HTTPS on loopback.
 //!
 //! The one server of the project: what `ekscope demo` shows, what the end-to-end tests talk to and what the benchmarks
-//! load. From the inside out: `random` and `company` feed `seed`, which makes a `Cluster` of `node`s, `workload`s and
-//! `pod`s; `objects` are what stands around them. `world` holds everything as `object`s in tables with their history,
-//! `churn` goes on with the story, and one task (`owner`) owns it all. `schema`, `wire` and `template` turn JSON into
-//! protobuf. On the outside `server` has the connections, `api` and `route` the requests, `list`, `watch`, `render`,
-//! `table` and `discovery` the answers; `faults` is what goes wrong on purpose.
+//! load. From the inside out: `cluster` makes nodes, workloads and pods, and goes on with their story; `world` holds
+//! everything as `object`s in one table for each resource of the `catalog`, with their history; one task (`owner`) owns
+//! it. `encoding` turns JSON into protobuf, `print` into rows, and `http` answers requests. `faults` is what goes wrong on
+//! purpose.
 //!
 //! Nothing outside this folder knows that a cluster is simulated: clients get an ordinary kubeconfig.
 
-mod access;
-mod answer;
-mod api;
 mod catalog;
-mod churn;
-mod company;
-mod discovery;
+mod cluster;
+mod encoding;
 mod faults;
-mod link;
-mod list;
-mod managed;
-mod metrics;
-mod negotiate;
-mod node;
+mod http;
 mod object;
-mod objects;
 mod owner;
-mod pod;
-mod printed_pod;
-mod printers;
-mod query;
+mod print;
 mod random;
-mod render;
 mod requests;
-mod route;
-mod schema;
-mod seed;
-mod selector;
-mod server;
-mod status;
-mod table;
-mod template;
-mod tls;
-mod watch;
-mod wire;
-mod workload;
 mod world;
 
 use std::fmt;
@@ -65,9 +38,11 @@ pub use faults::{Faults, Forbid, Throttle, WatchListFault};
 pub use requests::{Request, RequestLog};
 
 use crate::problem::Problem;
+use cluster::churn;
+use cluster::seed::Size;
+use http::server::{Counters, Server};
+use http::tls;
 use owner::Owner;
-use seed::Size;
-use server::{Counters, Server};
 use world::World;
 
 /// The name of the context, the cluster and the user in the demo's kubeconfig.

@@ -8,14 +8,14 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::catalog::ResourceId;
-use super::node::Node;
-use super::pod::Pod;
-use super::template::{Encoded, Fill, Hole};
-use super::wire;
+use crate::sim::cluster::node::Node;
+use crate::sim::cluster::pod::Pod;
+use crate::sim::encoding::template::{Encoded, Fill, Hole};
+use crate::sim::encoding::wire;
 
 /// An object as of one resource version.
 #[derive(Debug)]
-pub(super) struct Object {
+pub struct Object {
     pub resource: ResourceId,
     /// `namespace/name`, or the name: the order of these is the order of the API server's keys.
     pub key: Arc<str>,
@@ -27,7 +27,7 @@ pub(super) struct Object {
 }
 
 #[derive(Debug)]
-pub(super) enum Body {
+pub enum Body {
     Pod(Pod),
     Node(Node),
     /// JSON text without `kind` and `apiVersion` (custom resources have them), and its protobuf once asked for.
@@ -36,7 +36,7 @@ pub(super) enum Body {
 
 /// What the objects of one workload and state share.
 #[derive(Debug)]
-pub(super) struct Template {
+pub struct Template {
     json: Encoded,
     message: Encoded,
     labels: Vec<(Box<str>, Encoded)>,
@@ -59,7 +59,7 @@ impl Template {
 
 /// Frames encoded ahead lie end to end in large chunks, so that neighbours go out as one piece.
 #[derive(Debug, Clone)]
-pub(super) struct ReadyFrame {
+pub struct ReadyFrame {
     pub chunk: u32,
     pub start: u32,
     /// Where the object's message begins within the frame's chunk.
@@ -78,12 +78,12 @@ impl ReadyFrame {
 struct Filler<'a>(&'a Object, &'a dyn Fill);
 
 impl Fill for Filler<'_> {
-    fn fill(&self, hole: Hole) -> super::template::Filling<'_> {
+    fn fill(&self, hole: Hole) -> crate::sim::encoding::template::Filling<'_> {
         match hole {
-            Hole::Version => {
-                super::template::Filling::Short(super::template::Short::new(format_args!("{}", self.0.version)))
-            }
-            Hole::Name => super::template::Filling::Text(self.0.name()),
+            Hole::Version => crate::sim::encoding::template::Filling::Short(
+                crate::sim::encoding::template::Short::new(format_args!("{}", self.0.version)),
+            ),
+            Hole::Name => crate::sim::encoding::template::Filling::Text(self.0.name()),
             hole => self.1.fill(hole),
         }
     }
@@ -212,6 +212,6 @@ impl Object {
 }
 
 /// The key of an object in its table.
-pub(super) fn key(namespace: &str, name: &str) -> Arc<str> {
+pub fn key(namespace: &str, name: &str) -> Arc<str> {
     if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
 }

@@ -4,17 +4,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::churn;
 use super::world::World;
+use crate::sim::cluster::churn;
 
 /// How often the story goes on.
 const STEP: Duration = Duration::from_millis(20);
+
+/// So many workloads get a new status in each step: real controllers take their time, too.
+const SETTLED: usize = 2;
 
 type Question = Box<dyn FnOnce(&mut World) + Send>;
 
 /// Asks the owner of the world.
 #[derive(Clone)]
-pub(super) struct Owner(mpsc::UnboundedSender<Question>);
+pub struct Owner(mpsc::UnboundedSender<Question>);
 
 impl std::fmt::Debug for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -67,6 +70,7 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
                     churn::step(&mut world, now);
                     owed -= 1.0;
                 }
+                world.settle(SETTLED);
             }
         }
         world.tell();

@@ -2,13 +2,13 @@
 
 /// Half of an id, where a number will do.
 #[allow(clippy::cast_possible_truncation)] // That is what it is for.
-pub(super) fn low(id: u128) -> u64 {
+pub fn low(id: u128) -> u64 {
     id as u64
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): tiny, fast, good enough for a story.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {

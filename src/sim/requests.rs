@@ -27,7 +27,7 @@ pub struct RequestLog {
 }
 
 impl RequestLog {
-    pub(super) fn add(&mut self, request: Request) {
+    pub fn add(&mut self, request: Request) {
         *self.counts.entry(format!("{} {}", request.verb, request.path)).or_default() += 1;
         if self.requests.len() == KEPT {
             self.requests.pop_front();

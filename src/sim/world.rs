@@ -2,7 +2,7 @@
 //!
 //! One task owns the world; requests ask it for snapshots and changes (`owner`). It knows objects and versions, not HTTP.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,13 +10,15 @@ use tokio::sync::watch;
 
 use super::catalog::{NODES, PODS, ResourceId};
 use super::faults::Faults;
-use super::node::{self, Node};
 use super::object::{Body, Object, ReadyFrame};
-use super::objects;
 use super::random::Random;
 use super::requests::RequestLog;
-use super::seed::{Cluster, Size};
-use super::wire;
+use crate::sim::cluster::controllers::{self, Counts};
+use crate::sim::cluster::node::{self, Node};
+use crate::sim::cluster::objects;
+use crate::sim::cluster::seed::{Cluster, Size};
+use crate::sim::cluster::workload::Workload;
+use crate::sim::encoding::wire;
 
 /// How many events a table remembers: at 1,000 a second, about as long as a real server's watch cache.
 const HISTORY: usize = 65_536;
@@ -27,7 +29,7 @@ const CHUNK: usize = 512 * 1024;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
     Added,
     Modified,
     Deleted,
@@ -44,7 +46,7 @@ impl Change {
 }
 
 #[derive(Debug)]
-pub(super) struct Event {
+pub struct Event {
     pub change: Change,
     /// As of the event; for a deletion the last state with the deletion's version.
     pub object: Arc<Object>,
@@ -53,7 +55,7 @@ pub(super) struct Event {
 
 /// Objects of one resource as of one version, in the order of their keys.
 #[derive(Debug, Clone)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     pub version: u64,
     pub objects: Arc<[Arc<Object>]>,
 }
@@ -78,7 +80,7 @@ struct PagedList {
 }
 
 #[derive(Debug)]
-pub(super) struct World {
+pub struct World {
     tables: Vec<Table>,
     paged: VecDeque<PagedList>,
     version: u64,
@@ -94,6 +96,10 @@ pub(super) struct World {
     pub nodes: Vec<Arc<str>>,
     /// Frames of the initial objects, encoded ahead.
     pub chunks: Arc<[bytes::Bytes]>,
+    /// The pods of each workload.
+    counts: HashMap<u128, Counts>,
+    /// Workloads whose pods changed since their controller last looked.
+    unsettled: BTreeMap<u128, Arc<Workload>>,
 }
 
 impl World {
@@ -118,6 +124,8 @@ impl World {
             pods: Vec::new(),
             nodes: Vec::new(),
             chunks: Arc::default(),
+            counts: HashMap::new(),
+            unsettled: BTreeMap::new(),
         };
         world.fill();
         world
@@ -128,14 +136,14 @@ impl World {
         let machines = self.cluster.machines.clone();
         let now = self.cluster.size.now;
         let mut templates = BTreeMap::new();
-        for (at, (machine, state)) in machines.into_iter().enumerate() {
+        for (at, (machine, state)) in (0_i64..).zip(machines) {
             let key = (machine.group, machine.zone, format!("{state:?}"));
             let template = templates.entry(key).or_insert_with(|| node::template(machine.group, machine.zone, state));
             let lost = state == node::NodeState::Unreachable;
             let node = Node {
                 template: Arc::clone(template),
                 state,
-                heartbeat: if lost { now - 460 } else { now - (at as i64 * 13) % 300 },
+                heartbeat: if lost { now - 460 } else { now - at * 13 % 300 },
                 changed: if lost { now - 420 } else { (now - 7200).max(machine.created) },
                 machine: Arc::clone(&machine),
             };
@@ -147,7 +155,12 @@ impl World {
             self.pods.push(Arc::clone(&key));
             self.insert(PODS, key, Body::Pod(pod));
         }
-        for (resource, value) in objects::all(&self.cluster, &self.tables[PODS.index()].objects) {
+        for object in self.tables[PODS.index()].objects.values() {
+            if let Body::Pod(pod) = &object.body {
+                self.counts.entry(pod.workload.uid).or_default().add(pod);
+            }
+        }
+        for (resource, value) in objects::all(&self.cluster, &self.tables[PODS.index()].objects, &self.counts) {
             self.version += 1;
             let object = Object::from_value(resource, self.version, value);
             self.tables[resource.index()].objects.insert(Arc::clone(&object.key), Arc::new(object));
@@ -179,9 +192,9 @@ impl World {
             let message = chunk.len();
             object.write_message(&mut chunk);
             chunk.extend_from_slice(wire::UNKNOWN_END);
-            let [start, message, end] = [start, message, chunk.len()].map(|at| at as u32);
+            let [start, message, end] = [start, message, chunk.len()].map(small);
             if let Some(object) = Arc::get_mut(object) {
-                object.ready = Some(ReadyFrame { chunk: chunks.len() as u32, start, message, end });
+                object.ready = Some(ReadyFrame { chunk: small(chunks.len()), start, message, end });
             }
         }
         chunks.push(chunk.into());
@@ -294,6 +307,9 @@ impl World {
     }
 
     fn record(&mut self, resource: ResourceId, event: Event) {
+        if resource == PODS {
+            self.recount(&event);
+        }
         let table = &mut self.tables[resource.index()];
         if table.history.len() == HISTORY
             && let Some(oldest) = table.history.pop_front()
@@ -304,6 +320,38 @@ impl World {
         table.untold = true;
     }
 
+    /// Keeps the counts of the workload whose pod changed.
+    fn recount(&mut self, event: &Event) {
+        let after = Some(&event.object).filter(|_| event.change != Change::Deleted);
+        for (object, came) in [(event.before.as_ref(), false), (after, true)] {
+            let Some(Body::Pod(pod)) = object.map(|object| &object.body) else { continue };
+            let counts = self.counts.entry(pod.workload.uid).or_default();
+            if came {
+                counts.add(pod);
+            } else {
+                counts.remove(pod);
+            }
+            self.unsettled.entry(pod.workload.uid).or_insert_with(|| Arc::clone(&pod.workload));
+        }
+    }
+
+    /// Has the controllers of at most `most` workloads write the status that their pods give.
+    pub fn settle(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some((uid, workload)) = self.unsettled.pop_first() else { return };
+            let counts = self.counts.get(&uid).copied().unwrap_or_default();
+            for (resource, value) in controllers::of(&workload, counts, self.cluster.size) {
+                let name = value["metadata"]["name"].as_str().unwrap_or_default();
+                let Some(object) = self.get(resource, &super::object::key(&workload.namespace, name)) else { continue };
+                let mut current = object.value();
+                if current["status"] != value["status"] {
+                    current["status"] = value["status"].clone();
+                    self.put_value(resource, current);
+                }
+            }
+        }
+    }
+
     /// Tells the watchers what was recorded since the last time: once for a batch of changes.
     pub fn tell(&mut self) {
         for table in &mut self.tables {
@@ -312,4 +360,9 @@ impl World {
             }
         }
     }
+}
+
+/// Places in chunks are far below 2^32: a chunk has half a megabyte.
+fn small(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }

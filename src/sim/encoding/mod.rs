@@ -1,0 +1,5 @@
+//! From JSON to what goes over the wire: the schema of the protobuf messages, templates with holes, frames.
+
+pub mod schema;
+pub mod template;
+pub mod wire;

@@ -1,0 +1,358 @@
+//! The HTTP API: from a request to its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::access;
+use super::answer::{self, Answer};
+use super::discovery;
+use super::list;
+use super::negotiate::{Format, Shape, negotiate};
+use super::query::Query;
+use super::render::{Include, ListMeta, Render};
+use super::route::{Route, Target};
+use super::selector::Selector;
+use super::status::Status;
+use super::watch::Watch;
+use crate::sim::catalog::{ALL, DEFINITIONS, ResourceId};
+use crate::sim::cluster::metrics;
+use crate::sim::faults::Faults;
+use crate::sim::object::{Object, key};
+use crate::sim::owner::Owner;
+use crate::sim::print::table;
+use crate::sim::requests;
+use crate::sim::world::World;
+
+/// No client of a demo sends more.
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Service {
+    pub owner: Owner,
+    /// `host:port`, as discovery tells it.
+    pub address: String,
+}
+
+/// A request, as far as its head tells.
+struct Call {
+    route: Route,
+    query: Query,
+    accept: String,
+    gzip: bool,
+    faults: Faults,
+    cut: Option<u64>,
+}
+
+/// What the world says to a request before anything else is looked at.
+enum Verdict {
+    Go(Box<Faults>, Option<u64>),
+    Refuse(Status),
+    Hang,
+}
+
+impl Service {
+    pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let text =
+            |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).unwrap_or_default();
+        let path = head.uri.path().to_owned();
+        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let route = Route::of(&head.method, &path, &query);
+        let accept = text(header::ACCEPT).to_owned();
+        let gzip = text(header::ACCEPT_ENCODING).split(',').any(|coding| coding.trim().starts_with("gzip"));
+        let token = text(header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned();
+        // Errors are told in the encoding that was asked for.
+        let format = negotiate(&accept, true).map_or(Format::Json, |(format, _)| format);
+        let logged = requests::Request {
+            verb: route.verb.to_owned(),
+            path: path.clone(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            accept: accept.clone(),
+        };
+        let asked = route.clone();
+        let verdict = self.owner.ask(move |world| admit(world, &asked, logged, &token)).await;
+        let (faults, cut) = match verdict {
+            Some(Verdict::Go(faults, cut)) => (*faults, cut),
+            Some(Verdict::Refuse(status)) => return answer::failure(&status, format),
+            Some(Verdict::Hang) => std::future::pending().await,
+            None => return answer::failure(&Status::internal("the server is shutting down"), format),
+        };
+        if faults.latency_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+        }
+        let call = Call { route, query, accept, gzip, faults, cut };
+        let patch = text(header::CONTENT_TYPE).to_owned();
+        match self.dispatch(&call, &head.method, &path, &patch, body).await {
+            Ok(answer) => answer,
+            Err(status) => answer::failure(&status, format),
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        call: &Call,
+        method: &Method,
+        path: &str,
+        content_type: &str,
+        body: Incoming,
+    ) -> Result<Answer, Status> {
+        let read = method == Method::GET || method == Method::HEAD;
+        match &call.route.target {
+            Target::Plain => self.plain(call, method, path, body).await,
+            Target::Discovery(at) if read => Ok(self.discovery(call, path, at.as_ref())),
+            Target::Review(kind) if method == Method::POST => {
+                let review = json_body(body).await?;
+                let answer = if kind == "selfsubjectaccessreviews" {
+                    access::access_review(review, &call.faults)
+                } else {
+                    access::rules_review(review, &call.faults)
+                };
+                Ok(answer::json(201, &answer))
+            }
+            Target::Resource { resource, namespace, name, subresource }
+                if subresource.is_empty() || subresource == "status" =>
+            {
+                let (resource, namespace, name) = (*resource, namespace.as_str(), name.as_str());
+                match call.route.verb {
+                    "list" => self.list(call, resource, namespace).await,
+                    "watch" if !resource.is_metrics() => self.watch(call, resource, namespace, name).await,
+                    "get" => self.get(call, resource, namespace, name).await,
+                    "delete" if !resource.is_metrics() => self.delete(resource, namespace, name).await,
+                    "patch" if !resource.is_metrics() => {
+                        let changes = match content_type.split(';').next().unwrap_or_default() {
+                            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
+                                json_body(body).await?
+                            }
+                            _ => return Err(Status::unsupported_media_type()),
+                        };
+                        self.patch(call, resource, namespace, name, changes).await
+                    }
+                    _ => Err(Status::method_not_allowed()),
+                }
+            }
+            Target::Unknown | Target::Resource { .. } => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
+            Target::Discovery(_) | Target::Review(_) => Err(Status::method_not_allowed()),
+        }
+    }
+
+    async fn plain(&self, call: &Call, method: &Method, path: &str, body: Incoming) -> Result<Answer, Status> {
+        let closed = || Status::internal("the server is shutting down");
+        match (path, method.as_str()) {
+            ("/version", "GET") => Ok(answer::json(200, &discovery::version())),
+            ("/readyz" | "/healthz" | "/livez", "GET") => Ok(answer::whole(200, "text/plain; charset=utf-8", "ok")),
+            ("/sim/faults", "GET") => Ok(answer::json(200, &serde_json::to_value(&call.faults).unwrap_or_default())),
+            ("/sim/faults", "PUT") => {
+                let faults: Faults = serde_json::from_value(json_body(body).await?)
+                    .map_err(|error| Status::bad_request(error.to_string()))?;
+                self.owner.tell(move |world| world.faults = faults);
+                Ok(answer::json(200, &Value::Null))
+            }
+            ("/sim/churn", "PUT") => {
+                let churn = json_body(body).await?.as_f64().ok_or_else(|| Status::bad_request("not a number"))?;
+                self.owner.tell(move |world| world.churn = churn);
+                Ok(answer::json(200, &Value::Null))
+            }
+            ("/sim/requests", "GET") => {
+                let log = self.owner.ask(|world| world.log.clone()).await.ok_or_else(closed)?;
+                Ok(answer::json(200, &serde_json::to_value(&log).unwrap_or_default()))
+            }
+            ("/sim/requests", "DELETE") => {
+                self.owner.tell(|world| world.log = requests::RequestLog::default());
+                Ok(answer::json(200, &Value::Null))
+            }
+            _ => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
+        }
+    }
+
+    fn discovery(&self, call: &Call, path: &str, at: Option<&(String, String)>) -> Answer {
+        let core = path.trim_end_matches('/') == "/api";
+        match at {
+            Some((group, version)) => answer::json(200, &discovery::resource_list(group, version)),
+            None if discovery::is_aggregated(&call.accept) => {
+                answer::whole(200, discovery::AGGREGATED, format!("{}\n", discovery::aggregated(core)))
+            }
+            None if core => answer::json(200, &discovery::core_versions(&self.address)),
+            None => answer::json(200, &discovery::group_list()),
+        }
+    }
+
+    async fn render(&self, call: &Call, resource: ResourceId) -> Result<Render, Status> {
+        let (format, shape) = negotiate(&call.accept, resource.encoding().message.is_some())?;
+        let include = match call.query.get("includeObject") {
+            "None" => Include::None,
+            "Object" => Include::Object,
+            "" | "Metadata" => Include::Metadata,
+            other => return Err(Status::bad_request(format!("includeObject: Unsupported value: \"{other}\""))),
+        };
+        let definition = format!("{}.{}", resource.plural, resource.group);
+        let (chunks, definition) = self
+            .owner
+            .ask(move |world| (Arc::clone(&world.chunks), world.get(DEFINITIONS, &definition)))
+            .await
+            .unwrap_or_default();
+        let columns = match (shape, definition) {
+            (Shape::Table, Some(definition)) => table::of_definition(&definition.value(), resource.version),
+            (Shape::Table, None) => table::built_in(resource),
+            _ => Vec::new(),
+        };
+        let now = Timestamp::now().as_second();
+        Ok(Render { resource, format, shape, include, now, columns: columns.into(), chunks })
+    }
+
+    fn selector(call: &Call, resource: ResourceId) -> Result<Selector, Status> {
+        Selector::parse(&resource, call.query.get("labelSelector"), call.query.get("fieldSelector"))
+    }
+
+    async fn list(&self, call: &Call, resource: ResourceId, namespace: &str) -> Result<Answer, Status> {
+        let render = self.render(call, resource).await?;
+        let selector = Self::selector(call, resource)?;
+        let page = if resource.is_metrics() {
+            let of = namespace.to_owned();
+            let now = render.now;
+            let objects =
+                self.owner.ask(move |world| metrics::list(world, resource, &of, now)).await.unwrap_or_default();
+            let objects = objects.into_iter().filter(|object| selector.matches(object)).collect();
+            list::Page { meta: ListMeta::default(), objects }
+        } else {
+            list::page(&self.owner, resource, namespace, &call.query, &selector).await?
+        };
+        let pieces = render.list(&page.meta, page.objects);
+        Ok(answer::list(render.format.content_type(false), pieces, call.gzip, call.cut))
+    }
+
+    async fn watch(&self, call: &Call, resource: ResourceId, namespace: &str, name: &str) -> Result<Answer, Status> {
+        let render = self.render(call, resource).await?;
+        let mut selector = Self::selector(call, resource)?;
+        if !name.is_empty() {
+            selector = Selector::parse(&resource, call.query.get("labelSelector"), &format!("metadata.name={name}"))?;
+        }
+        let content_type = render.format.content_type(true);
+        let watch = Watch::start(self.owner.clone(), render, namespace, &call.query, selector, &call.faults).await?;
+        let pieces = stream::unfold(watch, |mut watch| async { watch.next().await.map(|piece| (piece, watch)) });
+        Ok(answer::streamed(content_type, pieces, call.cut))
+    }
+
+    async fn find(&self, resource: ResourceId, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
+        let at = key(namespace, name);
+        let now = Timestamp::now().as_second();
+        let find = move |world: &mut World| {
+            if resource.is_metrics() { metrics::get(world, resource, &at, now) } else { world.get(resource, &at) }
+        };
+        self.owner.ask(find).await.flatten().ok_or_else(|| Status::not_found(&resource, name))
+    }
+
+    async fn get(&self, call: &Call, resource: ResourceId, namespace: &str, name: &str) -> Result<Answer, Status> {
+        let render = self.render(call, resource).await?;
+        let object = self.find(resource, namespace, name).await?;
+        Ok(answer::whole(200, render.format.content_type(false), render.object(&object)))
+    }
+
+    async fn delete(&self, resource: ResourceId, namespace: &str, name: &str) -> Result<Answer, Status> {
+        let at = key(namespace, name);
+        let gone = self.owner.ask(move |world| world.remove(resource, &at)).await.flatten();
+        let gone = gone.ok_or_else(|| Status::not_found(&resource, name))?;
+        Ok(answer::json(200, &Status::deleted(&resource, name, &gone.value()["metadata"]["uid"])))
+    }
+
+    /// A merge patch, which is all that lists-free strategic patches need too.
+    async fn patch(
+        &self,
+        call: &Call,
+        resource: ResourceId,
+        namespace: &str,
+        name: &str,
+        changes: Value,
+    ) -> Result<Answer, Status> {
+        let render = self.render(call, resource).await?;
+        let at = key(namespace, name);
+        let patched = self.owner.ask(move |world| {
+            let mut value = world.get(resource, &at)?.value();
+            let expected = changes["metadata"]["resourceVersion"].as_str();
+            if expected.is_some_and(|expected| value["metadata"]["resourceVersion"] != expected) {
+                return Some(None);
+            }
+            merge(&mut value, &changes);
+            Some(Some(world.put_value(resource, value)))
+        });
+        match patched.await.flatten() {
+            None => Err(Status::not_found(&resource, name)),
+            Some(None) => Err(Status::conflict(&resource, name)),
+            Some(Some(object)) => Ok(answer::whole(200, render.format.content_type(false), render.object(&object))),
+        }
+    }
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        target.clone_from(patch);
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Some(fields) = target.as_object_mut() else { return };
+    for (name, change) in changes {
+        if change.is_null() {
+            fields.remove(name);
+        } else {
+            merge(fields.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+async fn json_body(body: Incoming) -> Result<Value, Status> {
+    let bytes =
+        Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| Status::bad_request(error.to_string()))?;
+    serde_json::from_slice(&bytes.to_bytes())
+        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+}
+
+/// Logs the request and says whether it may go on.
+fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &str) -> Verdict {
+    let path = logged.path.clone();
+    let own = path.starts_with("/sim/");
+    if !own {
+        world.log.add(logged);
+    }
+    if token != world.token {
+        return Verdict::Refuse(Status::unauthorized());
+    }
+    if own {
+        return Verdict::Go(Box::new(world.faults.clone()), None);
+    }
+    if world.faults.hang.iter().any(|prefix| path.starts_with(prefix.as_str())) {
+        return Verdict::Hang;
+    }
+    if world.faults.unauthorized > 0 {
+        if world.faults.unauthorized < u32::MAX {
+            world.faults.unauthorized -= 1;
+        }
+        return Verdict::Refuse(Status::unauthorized());
+    }
+    if let Some(throttle) = &mut world.faults.throttle
+        && throttle.requests > 0
+    {
+        throttle.requests -= 1;
+        return Verdict::Refuse(Status::too_many_requests(throttle.retry_after_s));
+    }
+    if let Target::Resource { resource, namespace, name, .. } = &route.target
+        && world.faults.forbids(route.verb, ALL[resource.index()].plural, namespace)
+    {
+        return Verdict::Refuse(Status::forbidden(route.verb, resource, namespace, name));
+    }
+    let streams = matches!(route.verb, "list" | "watch");
+    let cut = world.faults.cut_after_bytes.filter(|_| streams && world.faults.cuts != Some(0));
+    if let (Some(_), Some(cuts)) = (cut, &mut world.faults.cuts) {
+        *cuts -= 1;
+    }
+    Verdict::Go(Box::new(world.faults.clone()), cut)
+}

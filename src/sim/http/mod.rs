@@ -1,0 +1,17 @@
+//! The API over HTTPS: connections, requests, and the answers in every shape that clients ask for.
+
+pub mod access;
+pub mod answer;
+pub mod api;
+pub mod discovery;
+pub mod link;
+pub mod list;
+pub mod negotiate;
+pub mod query;
+pub mod render;
+pub mod route;
+pub mod selector;
+pub mod server;
+pub mod status;
+pub mod tls;
+pub mod watch;

@@ -1,0 +1,54 @@
+//! Query parameters of a request.
+
+use super::status::Status;
+
+/// The parameters, decoded.
+#[derive(Debug, Clone, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn parse(text: &str) -> Self {
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        };
+        Self(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+    }
+
+    /// The value of a parameter; empty where it is not given.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn is_set(&self, name: &str) -> bool {
+        matches!(self.get(name), "true" | "1")
+    }
+
+    /// A parameter that is a number, if it is given.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Status> {
+        let value = self.get(name);
+        if value.is_empty() {
+            return Ok(None);
+        }
+        let error = || Status::bad_request(format!("{name}: Invalid value: \"{value}\": must be a whole number"));
+        value.parse().map(Some).map_err(|_| error())
+    }
+}
+
+/// Decodes `%20` and `+`.
+pub fn decode(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let digits = [bytes.next().unwrap_or(b'?'), bytes.next().unwrap_or(b'?')];
+                let digits = std::str::from_utf8(&digits).unwrap_or_default();
+                out.push(u8::from_str_radix(digits, 16).unwrap_or(b'?'));
+            }
+            byte => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,127 @@
+//! What a request is about: its path and method, taken apart as the API server does.
+
+use http::Method;
+
+use super::query::{Query, decode};
+use crate::sim::catalog::{ALL, ResourceId};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `/version`, `/readyz`, `/sim/…` and other paths that are no resources.
+    Plain,
+    /// `/api`, `/apis`, `/api/v1`, `/apis/G/V`: group and version where given.
+    Discovery(Option<(String, String)>),
+    Resource {
+        resource: ResourceId,
+        namespace: String,
+        name: String,
+        subresource: String,
+    },
+    /// Access reviews are made, never stored.
+    Review(String),
+    Unknown,
+}
+
+/// A request taken apart.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub target: Target,
+    /// As RBAC names it; for plain paths the method in small letters.
+    pub verb: &'static str,
+}
+
+impl Route {
+    pub fn of(method: &Method, path: &str, query: &Query) -> Self {
+        let target = target(path);
+        let named = matches!(&target, Target::Resource { name, .. } if !name.is_empty());
+        let verb = match (&target, method.as_str()) {
+            (Target::Resource { .. }, "GET" | "HEAD") if query.is_set("watch") => "watch",
+            (Target::Resource { .. }, "GET" | "HEAD") if named => "get",
+            (Target::Resource { .. }, "GET" | "HEAD") => "list",
+            (Target::Resource { .. }, "DELETE") if !named => "deletecollection",
+            (_, "GET" | "HEAD") => "get",
+            (_, "POST") => "create",
+            (_, "PUT") => "update",
+            (_, "PATCH") => "patch",
+            (_, "DELETE") => "delete",
+            _ => "",
+        };
+        Self { target, verb }
+    }
+}
+
+fn target(path: &str) -> Target {
+    let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (group, version, rest) = match parts[..] {
+        ["api" | "apis"] => return Target::Discovery(None),
+        ["api", version, ref rest @ ..] => ("", version, rest),
+        ["apis", group, version, ref rest @ ..] => (group, version, rest),
+        ["apis", _] => return Target::Unknown,
+        _ => return Target::Plain,
+    };
+    if rest.is_empty() {
+        let known = ALL.iter().any(|resource| resource.group == group && resource.version == version);
+        let known = known || (group, version) == ("authorization.k8s.io", "v1");
+        return if known { Target::Discovery(Some((group.to_owned(), version.to_owned()))) } else { Target::Unknown };
+    }
+    if (group, version) == ("authorization.k8s.io", "v1") {
+        return match rest {
+            [review @ ("selfsubjectaccessreviews" | "selfsubjectrulesreviews")] => Target::Review((*review).to_owned()),
+            _ => Target::Unknown,
+        };
+    }
+    // `namespaces` is also a resource of its own.
+    let (namespace, rest) = match rest {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !matches!(rest[0], "status" | "finalize") => {
+            (*namespace, rest)
+        }
+        rest => ("", rest),
+    };
+    let (plural, name, subresource) = match rest {
+        [plural] => (*plural, "", ""),
+        [plural, name] => (*plural, *name, ""),
+        [plural, name, subresource] => (*plural, *name, *subresource),
+        _ => return Target::Unknown,
+    };
+    match ResourceId::find(group, version, plural) {
+        Some(resource) if resource.namespaced || namespace.is_empty() => Target::Resource {
+            resource,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: subresource.to_owned(),
+        },
+        _ => Target::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::catalog::{NAMESPACES, PODS};
+
+    fn resource(resource: ResourceId, namespace: &str, name: &str, subresource: &str) -> Target {
+        let [namespace, name, subresource] = [namespace, name, subresource].map(str::to_owned);
+        Target::Resource { resource, namespace, name, subresource }
+    }
+
+    #[test]
+    fn paths_are_taken_apart_as_the_server_does() {
+        for (path, expected) in [
+            ("/version", Target::Plain),
+            ("/apis", Target::Discovery(None)),
+            ("/apis/apps/v1", Target::Discovery(Some(("apps".into(), "v1".into())))),
+            ("/apis/apps/v2", Target::Unknown),
+            ("/api/v1/pods", resource(PODS, "", "", "")),
+            ("/api/v1/namespaces/a/pods/b/log", resource(PODS, "a", "b", "log")),
+            ("/api/v1/namespaces/a", resource(NAMESPACES, "", "a", "")),
+            ("/api/v1/namespaces/a/status", resource(NAMESPACES, "", "a", "status")),
+            ("/api/v1/namespaces/a/nodes", Target::Unknown),
+        ] {
+            assert_eq!(target(path), expected, "{path}");
+        }
+        let watch = Route::of(&Method::GET, "/api/v1/pods", &Query::parse("watch=1"));
+        assert_eq!(watch.verb, "watch");
+    }
+}

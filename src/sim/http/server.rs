@@ -1,0 +1,89 @@
+//! Connections: TLS on loopback, one task each, until the handle lets go.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::api::Service;
+use super::link::Link;
+use super::tls::Identity;
+use crate::sim::owner::Owner;
+
+/// Counted since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub requests: AtomicU64,
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+pub struct Server {
+    pub service: Arc<Service>,
+    pub acceptor: TlsAcceptor,
+    pub counters: Arc<Counters>,
+    /// Connections end when its value changes, the server when its sender is gone.
+    pub drops: watch::Receiver<u64>,
+}
+
+impl Server {
+    pub fn new(owner: Owner, identity: &Identity, address: SocketAddr, drops: watch::Receiver<u64>) -> Self {
+        Self {
+            service: Arc::new(Service { owner, address: address.to_string() }),
+            acceptor: Arc::clone(&identity.config).into(),
+            counters: Arc::default(),
+            drops,
+        }
+    }
+
+    pub async fn run(mut self, listener: TcpListener) {
+        self.drops.mark_unchanged();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        self.counters.connections.fetch_add(1, Ordering::Relaxed);
+                        tokio::spawn(self.clone().connection(stream));
+                    }
+                    // Out of file handles: connections that end give some back.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                },
+                changed = self.drops.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn connection(mut self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let link = self.service.owner.ask(|world| (world.faults.bandwidth, world.faults.latency_ms)).await;
+        let Some((bandwidth, latency_ms)) = link else { return };
+        if latency_ms > 0 {
+            // A slow link shows in the handshake already.
+            tokio::time::sleep(Duration::from_millis(latency_ms)).await;
+        }
+        let Self { service, acceptor, counters, .. } = self;
+        let serve = async {
+            let Ok(stream) = acceptor.accept(Link::new(stream, bandwidth)).await else { return };
+            let answer = service_fn(|request| {
+                counters.requests.fetch_add(1, Ordering::Relaxed);
+                let service = Arc::clone(&service);
+                async move { Ok::<_, Infallible>(service.answer(request).await) }
+            });
+            // An error here is the client's going away, or a fault that was asked for.
+            let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await;
+        };
+        tokio::select! {
+            () = serve => {}
+            _ = self.drops.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Server-side tables: the columns that kubectl shows.
+
+pub mod printed_pod;
+pub mod printers;
+pub mod table;
