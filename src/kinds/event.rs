@@ -115,14 +115,14 @@ type Column = super::Column<Row>;
 
 const COLUMNS: &[Column] = &[
     Column::NAMESPACE,
-    Column::number("last seen", "Time since it last happened", |row, _| At::since(row.last_seen)).rank(0),
+    Column::number("last seen", "Time since it last happened", |row, _| At::ago(row.last_seen)).rank(0),
     Column::text("type", "Normal or Warning", |row, at| at.plain(row.kind)).rank(1),
     Column::text("reason", "Why, in a word", |row, at| at.plain(row.reason)).rank(0),
     Column::text("object", "What it happened to", |row, _| Value::text(&row.object)).rank(0),
     Column::text("subobject", "Which part of it", |row, at| at.plain(row.subobject)).wide(),
     Column::text("source", "Who says so", |row, at| at.plain(row.source)).wide(),
     Column::text("message", "What happened", |row, _| Value::text(&row.message)).rank(0),
-    Column::number("first seen", "Time since it first happened", |row, _| At::since(row.first_seen)).wide(),
+    Column::number("first seen", "Time since it first happened", |row, _| At::ago(row.first_seen)).wide(),
     Column::number("count", "How often it happened", |row, _| Value::Int(row.count.into())).wide(),
     Column::NAME.wide(),
 ];

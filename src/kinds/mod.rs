@@ -209,6 +209,11 @@ impl<'a> At<'a> {
         Some(Drill { plural: "pods".to_owned(), namespace, pin })
     }
 
+    /// As [`At::since`], in kubectl's columns, which say `<unknown>`.
+    pub fn ago(seconds: u32) -> Value<'static> {
+        if seconds == 0 { Value::text("<unknown>") } else { Self::since(seconds) }
+    }
+
     /// The time since a Unix second; unknown for 0.
     pub fn since(seconds: u32) -> Value<'static> {
         if seconds == 0 { Value::Unknown } else { Value::Since(i64::from(seconds)) }
@@ -273,11 +278,7 @@ impl<R> Column<R> {
     pub const NAMESPACE: Self = Self::text("namespace", "Namespace", |_, at| at.plain(at.meta.namespace)).rank(0);
     pub const NAME: Self = Self::text("name", "Name", |_, at| Value::text(at.name)).rank(0);
     /// kubectl's AGE.
-    pub const AGE: Self = Self::number("age", "Time since creation", |_, at| match at.meta.created {
-        0 => Value::text("<unknown>"),
-        seconds => Value::Since(i64::from(seconds)),
-    })
-    .rank(1);
+    pub const AGE: Self = Self::number("age", "Time since creation", |_, at| At::ago(at.meta.created)).rank(1);
     pub const LABELS: Self = Self::text("labels", "Labels", |_, at| {
         let symbols = &at.world.symbols;
         let labels: Vec<String> = symbols
@@ -539,3 +540,6 @@ impl<K: Wired> Decoder for WiredDecoder<K> {
         self.changes.changes.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -34,6 +35,9 @@ func defineWorkloads(fs *flag.FlagSet) func(context.Context, *rig) error {
 		}
 		count, err := applyFile(ctx, r, "workloads.yaml")
 		if err != nil {
+			return err
+		}
+		if err := client.CoreV1().Namespaces().Delete(ctx, "leaving", metav1.DeleteOptions{}); err != nil && !apierrors.IsConflict(err) {
 			return err
 		}
 		if *deployments > 0 {
