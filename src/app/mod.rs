@@ -148,7 +148,7 @@ async fn next_input(input: &mut Option<Keyboard>) -> Option<crossterm::event::Ev
 fn next_wake(model: &Model, data: bool, last_frame: Option<Instant>, between: Duration) -> Option<Instant> {
     let frame = data.then(|| last_frame.map_or_else(Instant::now, |at| at + between));
     let close = model.streams.next_close().map(|at| at * 1000);
-    let later = model.wake.into_iter().chain(close).min().map(|at| {
+    let later = model.wake.into_iter().chain(close).chain(model.head_start_ends()).min().map(|at| {
         let wait = u64::try_from(at - model.now).unwrap_or(0);
         Instant::now() + Duration::from_millis(wait.max(1))
     });

@@ -19,7 +19,10 @@ use crate::{
     },
     kinds::{ColumnInfo, HasId, KindId, KindInfo, node::Node, pod::Pod},
     problem::Problem,
-    sources::kube::session::{ContextEntry, Facts},
+    sources::kube::{
+        fetch::Request,
+        session::{ContextEntry, Facts},
+    },
     store::{
         lens::{Lens, Pin, Scope, Sort},
         query::{self, Query},
@@ -33,6 +36,8 @@ use crate::{
 
 /// How long a note stands in the footer, milliseconds.
 const TOAST: i64 = 6_000;
+/// For how long a context's first view is alone, at most, milliseconds.
+const HEAD_START: i64 = 1_000;
 /// Notes that are kept.
 const MESSAGES: usize = 2_000;
 
@@ -146,6 +151,9 @@ pub struct Model {
     /// Kinds for which access by namespace was asked for.
     pub probed: BTreeMap<KindId, i64>,
     pub discovered: bool,
+    /// When the context was entered (milliseconds), and what is asked for once its first view has its rows.
+    pub connected_at: i64,
+    pub deferred: Vec<(Ticket, Request)>,
     /// A line to be run in the context that is being switched to.
     pub pending_line: Option<String>,
     /// A line whose kind only discovery will know.
@@ -229,6 +237,8 @@ impl Model {
             dirty: true,
             probed: BTreeMap::new(),
             discovered: false,
+            connected_at: 0,
+            deferred: Vec::new(),
             pending_line: None,
             pending_kind: None,
             typed_commands: Vec::new(),
@@ -260,6 +270,8 @@ impl Model {
             (None, None, configured) => Scope::parse(configured),
         };
         self.read_only = facts.read_only;
+        self.connected_at = self.now;
+        self.deferred = vec![(Ticket::Version, Request::Version), (Ticket::Discovery, Request::Discovery)];
         self.facts = Some(facts);
         self.views.clear();
         self.prompt = None;
@@ -435,7 +447,8 @@ impl Model {
         for view in &tables {
             wants.extend(self.wants_of(view));
         }
-        for view in &tables {
+        let joining = if self.first_view_is_served() { tables.as_slice() } else { &[] };
+        for view in joining {
             for joined in self.world.kind(view.kind).joins {
                 if let Some(kind) = self.kind_named(joined) {
                     let info = self.world.kind(kind);
@@ -452,6 +465,25 @@ impl Model {
             new
         });
         wants
+    }
+
+    /// Whether the first view of a context has its rows, or will not have them soon: until then nothing else is asked
+    /// for that could delay one.
+    fn first_view_is_served(&self) -> bool {
+        if self.pending_kind.is_some() || self.now - self.connected_at >= HEAD_START {
+            return true;
+        }
+        self.table().is_none_or(|view| {
+            let (state, complete) = self.state_of(view);
+            let given_up =
+                matches!(state, Some(StreamState::Stale { .. } | StreamState::Gone(_) | StreamState::Forbidden(_)));
+            complete || given_up
+        })
+    }
+
+    /// When whatever waits for the first view will wait no longer (milliseconds).
+    pub fn head_start_ends(&self) -> Option<i64> {
+        (!self.deferred.is_empty()).then_some(self.connected_at + HEAD_START)
     }
 
     /// What one view needs for its own rows.
@@ -517,6 +549,12 @@ impl Model {
         let wants = self.wants();
         let plan = self.streams.plan(&wants, self.now.div_euclid(1000));
         let mut effects: Vec<Effect> = plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).collect();
+        if self.first_view_is_served() {
+            for (ticket, request) in std::mem::take(&mut self.deferred) {
+                let ticket = self.ticket(ticket);
+                effects.push(Effect::Fetch { ticket, request });
+            }
+        }
         for (id, want) in plan.close {
             effects.push(Effect::Close(id));
             // Rows that nobody answers for any more are not kept.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::{
-    effect::{Effect, Ticket},
+    effect::Effect,
     model::{Level, Model, PromptKind},
     streams::Streams,
     terminal::{Keyboard, Terminal},
@@ -16,7 +16,6 @@ use crate::{
     sources::{
         kube::{
             cluster::Preference,
-            fetch::Request,
             session::{ConnectOptions, Contexts, Session},
             stream::StreamSpec,
         },
@@ -149,12 +148,7 @@ impl Runtime {
                 Vec::new()
             }
         };
-        // The first view's stream goes first; whatever else there is to ask comes behind it.
         effects.extend(model.plan_streams());
-        for (ticket, request) in [(Ticket::Version, Request::Version), (Ticket::Discovery, Request::Discovery)] {
-            let ticket = model.ticket(ticket);
-            effects.push(Effect::Fetch { ticket, request });
-        }
         effects
     }
 
