@@ -9,7 +9,8 @@ use unicode_width::UnicodeWidthStr;
 
 /// Cells between two columns.
 pub const GAP: u16 = 2;
-/// What a name is shortened to before other columns are given up.
+/// What names are shortened to before another column is given up, and what they are shortened to at the very least.
+const SHORT: u16 = 24;
 const SHORTEST: u16 = 18;
 
 /// What a column asks for.
@@ -48,7 +49,7 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
             .iter()
             .map(|&column| {
                 let wish = wishes[column];
-                let least = if shortened && wish.shrinks { wish.width.min(SHORTEST * 2) } else { wish.width };
+                let least = if shortened && wish.shrinks { wish.width.min(SHORT) } else { wish.width };
                 u32::from(least)
             })
             .sum();

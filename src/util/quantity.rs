@@ -64,7 +64,8 @@ pub fn cpu(milli: u64) -> String {
             let text = format!("{cores}.{rest:03}");
             text.trim_end_matches('0').to_owned()
         }
-        (cores, rest) => format!("{cores}.{}", rest / 100),
+        (cores, rest) if cores < 100 && rest >= 100 => format!("{cores}.{}", rest / 100),
+        (cores, _) => cores.to_string(),
     }
 }
 
@@ -130,5 +131,7 @@ mod tests {
         assert_eq!(cpu(1500), "1.5");
         assert_eq!(cpu(64_000), "64");
         assert_eq!(cpu(12_340), "12.3");
+        assert_eq!(cpu(12_034), "12");
+        assert_eq!(cpu(2_969_050), "2969");
     }
 }
