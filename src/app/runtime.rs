@@ -93,6 +93,8 @@ impl Runtime {
                 self.sources.order(Order::Open { spec, decoder });
             }
             Effect::Close(stream) => self.sources.order(Order::Close(stream)),
+            Effect::Discover => self.sources.order(Order::Discover),
+            Effect::Measure(ask) => self.sources.order(Order::Measure(ask)),
             Effect::Fetch { ticket, request } => self.sources.order(Order::Fetch { ticket, request }),
             Effect::Save => self.save(model),
             Effect::Theme(name) => match self.themes.get(&name, self.depth) {
@@ -132,6 +134,7 @@ impl Runtime {
         model.probed.clear();
         model.server_version = None;
         model.discovered = false;
+        model.measuring = None;
         model.connect_problem = None;
         let facts = session.facts().clone();
         let order = Order::Connect { generation: model.generation, session, preference: self.preference };
@@ -151,10 +154,9 @@ impl Runtime {
         };
         // The first view's stream goes first; whatever else there is to ask comes behind it.
         effects.extend(model.plan_streams());
-        for (ticket, request) in [(Ticket::Version, Request::Version), (Ticket::Discovery, Request::Discovery)] {
-            let ticket = model.ticket(ticket);
-            effects.push(Effect::Fetch { ticket, request });
-        }
+        let ticket = model.ticket(Ticket::Version);
+        effects.push(Effect::Fetch { ticket, request: Request::Version });
+        effects.push(Effect::Discover);
         effects
     }
 
