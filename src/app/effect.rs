@@ -1,7 +1,10 @@
 //! What the app can ask for: the only way from a key to the world outside. Plain data, so that tests assert it.
 
 use super::{model::PromptKind, streams::Want};
-use crate::{sources::kube::fetch::Request, store::stream::StreamId};
+use crate::{
+    sources::kube::{fetch::Request, metrics::Ask},
+    store::stream::StreamId,
+};
 
 /// Something to be done by the runtime.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +13,10 @@ pub enum Effect {
     Connect(Option<String>),
     Open(StreamId, Want),
     Close(StreamId),
+    /// Learn what the server serves.
+    Discover,
+    /// Poll metrics of one kind, or of none.
+    Measure(Option<Ask>),
     Fetch {
         ticket: u64,
         request: Request,
@@ -35,5 +42,4 @@ pub enum Ticket {
     },
     Version,
     Namespaces(crate::kinds::KindId),
-    Discovery,
 }

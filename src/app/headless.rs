@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use tokio::sync::mpsc;
 
 use super::{
-    model::{Level, Model},
+    model::{Level, Model, measured},
     runtime::Runtime,
     update,
 };
@@ -14,6 +14,7 @@ use crate::{
     sources::{Message, runner::Generation},
     store::{
         stream::StreamState,
+        usage::MetricsState,
         value::{Align, Value},
     },
     ui::grid,
@@ -66,6 +67,10 @@ pub async fn run(
             return Err(Problem::new("the sources have stopped"));
         };
         if generation == model.generation {
+            if matches!(message, Message::Usage { .. }) {
+                // Measurements find their rows in the settled order, and there are no frames to settle for.
+                model.world.settle();
+            }
             update::message(&mut model, message);
             effects = std::mem::take(&mut model.outbox);
         }
@@ -101,6 +106,10 @@ fn is_ready(model: &Model) -> Result<bool, Problem> {
         }
     }
     if own.is_empty() || own.iter().any(|(_, synced)| !synced) {
+        return Ok(false);
+    }
+    // Metrics are there, or why they are not is known.
+    if measured(view.kind).is_some() && *model.world.usage.state(view.kind) == MetricsState::NotAsked {
         return Ok(false);
     }
     // Joined kinds that are denied leave their columns unknown.

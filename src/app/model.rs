@@ -20,7 +20,9 @@ use crate::{
     kinds::{ColumnInfo, HasId, KindId, KindInfo, node::Node, pod::Pod},
     problem::Problem,
     sources::kube::{
+        discovery::Served,
         fetch::Request,
+        metrics::{Ask, Subject},
         session::{ContextEntry, Facts},
     },
     store::{
@@ -151,9 +153,12 @@ pub struct Model {
     /// Kinds for which access by namespace was asked for.
     pub probed: BTreeMap<KindId, i64>,
     pub discovered: bool,
-    /// When the context was entered (milliseconds), and what is asked for once its first view has its rows.
+    /// What metrics are polled of.
+    pub measuring: Option<Ask>,
+    /// When the context was entered (milliseconds), and whether the server was asked who it is and what it serves:
+    /// once the first view has its rows.
     pub connected_at: i64,
-    pub deferred: Vec<(Ticket, Request)>,
+    pub introduced: bool,
     /// A line to be run in the context that is being switched to.
     pub pending_line: Option<String>,
     /// A line whose kind only discovery will know.
@@ -237,8 +242,9 @@ impl Model {
             dirty: true,
             probed: BTreeMap::new(),
             discovered: false,
+            measuring: None,
             connected_at: 0,
-            deferred: Vec::new(),
+            introduced: false,
             pending_line: None,
             pending_kind: None,
             typed_commands: Vec::new(),
@@ -271,7 +277,7 @@ impl Model {
         };
         self.read_only = facts.read_only;
         self.connected_at = self.now;
-        self.deferred = vec![(Ticket::Version, Request::Version), (Ticket::Discovery, Request::Discovery)];
+        self.introduced = false;
         self.facts = Some(facts);
         self.views.clear();
         self.prompt = None;
@@ -346,10 +352,11 @@ impl Model {
     }
 
     /// Takes in what the server serves.
-    pub fn discovered(&mut self, found: Vec<KindInfo>) {
-        self.discovered = true;
-        for info in found {
-            self.world.add_kind(info);
+    pub fn served(&mut self, served: Served) {
+        let first = !std::mem::replace(&mut self.discovered, true);
+        let gone = self.world.set_kinds(served.kinds, &served.silent);
+        for kind in gone.into_iter().filter(|_| !first) {
+            self.close_kind(kind);
         }
         if let Some(line) = self.pending_kind.take() {
             match command::line::run(self, &line) {
@@ -357,6 +364,21 @@ impl Model {
                 Err(problem) => self.note(Level::Error, problem),
             }
         }
+    }
+
+    /// Leaves the views of a kind that the server no longer has.
+    fn close_kind(&mut self, kind: KindId) {
+        let shown = self.views.len();
+        self.views.retain(|view| view.as_table().is_none_or(|view| view.kind != kind));
+        if self.views.len() == shown {
+            return;
+        }
+        let name = kind_key(self.world.kind(kind));
+        self.note(Level::Warning, Problem::new(format!("the server no longer serves {name}")));
+        if self.views.is_empty() {
+            command::line::show_first(self);
+        }
+        self.dirty = true;
     }
 
     /// Notes something for the footer and the messages view.
@@ -483,7 +505,7 @@ impl Model {
 
     /// When whatever waits for the first view will wait no longer (milliseconds).
     pub fn head_start_ends(&self) -> Option<i64> {
-        (!self.deferred.is_empty()).then_some(self.connected_at + HEAD_START)
+        (self.facts.is_some() && !self.introduced).then_some(self.connected_at + HEAD_START)
     }
 
     /// What one view needs for its own rows.
@@ -549,11 +571,11 @@ impl Model {
         let wants = self.wants();
         let plan = self.streams.plan(&wants, self.now.div_euclid(1000));
         let mut effects: Vec<Effect> = plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).collect();
-        if self.first_view_is_served() {
-            for (ticket, request) in std::mem::take(&mut self.deferred) {
-                let ticket = self.ticket(ticket);
-                effects.push(Effect::Fetch { ticket, request });
-            }
+        if !self.introduced && self.first_view_is_served() {
+            self.introduced = true;
+            let ticket = self.ticket(Ticket::Version);
+            effects.push(Effect::Fetch { ticket, request: Request::Version });
+            effects.push(Effect::Discover);
         }
         for (id, want) in plan.close {
             effects.push(Effect::Close(id));
@@ -567,7 +589,31 @@ impl Model {
                 self.world.forget(want.kind, &covers);
             }
         }
+        effects.extend(self.plan_metrics());
         effects
+    }
+
+    /// Metrics follow what is shown, and never go before it: they are asked for when the rows are there.
+    fn plan_metrics(&mut self) -> Option<Effect> {
+        let wanted = self.table().and_then(|view| {
+            let subject = measured(view.kind)?;
+            let (_, complete) = self.state_of(view);
+            let namespaces = self.wants_of(view).into_iter().map(|want| want.namespace).collect();
+            complete.then_some(Ask { kind: view.kind, subject, namespaces })
+        });
+        (wanted != self.measuring).then(|| {
+            self.measuring.clone_from(&wanted);
+            Effect::Measure(wanted)
+        })
+    }
+}
+
+/// What metrics there are of a kind.
+pub fn measured(kind: KindId) -> Option<Subject> {
+    match kind {
+        Pod::ID => Some(Subject::Pods),
+        Node::ID => Some(Subject::Nodes),
+        _ => None,
     }
 }
 
@@ -595,11 +641,10 @@ pub fn kind_named(world: &World, word: &str) -> Option<KindId> {
             || info.aliases.iter().any(|alias| *alias == word)
             || (!info.group.is_empty() && format!("{}.{}", info.plural, info.group) == word)
     };
-    let mut found = world.kinds().filter(|(_, info)| names(info));
-    let first = found.next()?;
-    // A kind of its own file, or of the core, before a namesake.
-    let best = found.fold(first, |best, other| if other.1.own && !best.1.own { other } else { best });
-    Some(best.0)
+    // A kind with its own file before a namesake, its plural before an alias; the core and the server's order decide
+    // the rest.
+    let found = world.kinds().filter(|(_, info)| names(info));
+    found.min_by_key(|(_, info)| (!info.own, info.plural != word)).map(|(kind, _)| kind)
 }
 
 /// `plural.group`, for state and configuration.

@@ -92,6 +92,8 @@ impl Runtime {
                 self.sources.order(Order::Open { spec, decoder });
             }
             Effect::Close(stream) => self.sources.order(Order::Close(stream)),
+            Effect::Discover => self.sources.order(Order::Discover),
+            Effect::Measure(ask) => self.sources.order(Order::Measure(ask)),
             Effect::Fetch { ticket, request } => self.sources.order(Order::Fetch { ticket, request }),
             Effect::Save => self.save(model),
             Effect::Theme(name) => match self.themes.get(&name, self.depth) {
@@ -131,6 +133,7 @@ impl Runtime {
         model.probed.clear();
         model.server_version = None;
         model.discovered = false;
+        model.measuring = None;
         model.connect_problem = None;
         let facts = session.facts().clone();
         let order = Order::Connect { generation: model.generation, session, preference: self.preference };

@@ -15,7 +15,10 @@ use crate::{
         Batch, Message,
         kube::fetch::{Answer, Request},
     },
-    store::stream::{StreamId, StreamState},
+    store::{
+        stream::{StreamId, StreamState},
+        usage::Reading,
+    },
     view::{
         View,
         text::{TextKind, TextView, yaml},
@@ -274,6 +277,22 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
             Touched::Kind(kind)
         }
         Message::State { stream, state } => stream_state(model, stream, state),
+        Message::Served(Ok(served)) => {
+            model.served(served);
+            Touched::Header
+        }
+        Message::Served(Err(problem)) => {
+            // Whoever waits for a kind waits for nothing.
+            let level = if model.pending_kind.take().is_some() { Level::Error } else { Level::Warning };
+            model.note(level, problem);
+            Touched::Header
+        }
+        Message::Usage { kind, reading } => {
+            let part = matches!(reading, Reading::Part(_));
+            model.world.measure(kind, reading);
+            // Parts show once they are whole.
+            if part { Touched::Nothing } else { Touched::Kind(kind) }
+        }
         Message::Fetched { ticket, answer } => {
             fetched(model, ticket, answer);
             Touched::Header
@@ -342,8 +361,6 @@ fn fetched(model: &mut Model, ticket: u64, answer: Answer) {
             });
             model.streams.granted.insert(kind, names);
         }
-        (Ticket::Discovery, Answer::Discovery(Ok(found))) => model.discovered(found),
-        (Ticket::Discovery, Answer::Discovery(Err(problem))) => model.note(Level::Warning, problem),
         (ticket, answer) => tracing::error!("{ticket:?} answered by {answer:?}"),
     }
 }

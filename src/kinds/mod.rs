@@ -54,6 +54,7 @@ registry! {
     pod::Pod,
     node::Node,
     context::Context,
+    crd::CustomResourceDefinition,
     namespace::Namespace,
     deployment::Deployment,
     replicaset::ReplicaSet,

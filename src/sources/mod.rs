@@ -8,10 +8,12 @@ use std::any::Any;
 
 use crate::{
     kinds::{ColumnInfo, KindId},
+    problem::Problem,
     store::{
         intern::Fresh,
         stream::{StreamId, StreamState},
         table::Covers,
+        usage::Reading,
     },
 };
 
@@ -29,6 +31,13 @@ pub enum Message {
     State {
         stream: StreamId,
         state: StreamState,
+    },
+    /// What the server serves, whenever that changes.
+    Served(Result<kube::discovery::Served, Problem>),
+    /// What metrics.k8s.io says of a kind.
+    Usage {
+        kind: KindId,
+        reading: Reading,
     },
     /// The answer to a fetch.
     Fetched {

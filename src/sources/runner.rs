@@ -12,7 +12,8 @@ use super::{
     Message,
     kube::{
         cluster::{Cluster, Preference},
-        fetch,
+        discovery, fetch,
+        metrics::{self, Ask},
         session::Session,
         stream::{self, StreamSpec},
     },
@@ -38,6 +39,10 @@ pub enum Order {
         decoder: Box<dyn Decoder>,
     },
     Close(StreamId),
+    /// Say what the server serves, now and whenever that changes.
+    Discover,
+    /// Poll metrics of one kind, and of no other; `None` stops it.
+    Measure(Option<Ask>),
     /// A request whose answer is a message of its own.
     Fetch {
         ticket: u64,
@@ -51,6 +56,8 @@ impl std::fmt::Debug for Order {
             Order::Connect { generation, .. } => write!(f, "Connect({generation})"),
             Order::Open { spec, .. } => write!(f, "Open({})", spec.path),
             Order::Close(id) => write!(f, "Close({id:?})"),
+            Order::Discover => f.write_str("Discover"),
+            Order::Measure(ask) => write!(f, "Measure({ask:?})"),
             Order::Fetch { request, .. } => write!(f, "Fetch({request:?})"),
         }
     }
@@ -88,11 +95,12 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     let mut cluster: Option<Rc<Cluster>> = None;
     let mut streams: HashMap<StreamId, AbortHandle> = HashMap::new();
     let mut fetches: Vec<AbortHandle> = Vec::new();
+    let mut measuring: Option<AbortHandle> = None;
     while let Some(order) = orders.recv().await {
         match order {
             Order::Connect { generation, session, preference } => {
                 streams.drain().for_each(|(_, task)| task.abort());
-                fetches.drain(..).for_each(|task| task.abort());
+                fetches.drain(..).chain(measuring.take()).for_each(|task| task.abort());
                 cluster = Some(Rc::new(Cluster::new(session, preference, generation, out.clone())));
             }
             Order::Open { spec, decoder } => {
@@ -104,6 +112,16 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
             Order::Close(id) => {
                 if let Some(task) = streams.remove(&id) {
                     task.abort();
+                }
+            }
+            Order::Discover => {
+                let Some(cluster) = cluster.clone() else { continue };
+                fetches.push(spawn_local(async move { discovery::follow(&cluster).await }).abort_handle());
+            }
+            Order::Measure(ask) => {
+                measuring.take().iter().for_each(AbortHandle::abort);
+                if let (Some(cluster), Some(ask)) = (cluster.clone(), ask) {
+                    measuring = Some(spawn_local(metrics::run(cluster, ask)).abort_handle());
                 }
             }
             Order::Fetch { ticket, request } => {

@@ -6,5 +6,6 @@ pub mod lens;
 pub mod query;
 pub mod stream;
 pub mod table;
+pub mod usage;
 pub mod value;
 pub mod world;

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     intern::{Sym, Symbols},
-    table::{Covers, Rows, Table, Uid},
+    table::{Covers, Rows, Table},
+    usage::{Reading, Usage},
 };
 use crate::kinds::{self, ColumnInfo, HasId, Kind, KindId, KindInfo};
 
@@ -102,39 +103,6 @@ impl Joins {
     }
 }
 
-/// What metrics.k8s.io says of the use of pods and nodes, with its age; see `sources/kube/metrics`.
-#[derive(Debug, Default)]
-pub struct Usage {
-    pub state: MetricsState,
-    by_uid: HashMap<Uid, Amounts>,
-}
-
-impl Usage {
-    /// What an object uses; `None` where it is not known.
-    pub fn of(&self, uid: Uid) -> Option<Amounts> {
-        self.by_uid.get(&uid).copied()
-    }
-}
-
-/// Absent, forbidden, failing and stale are four things, and none of them is 0.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum MetricsState {
-    #[default]
-    NotAsked,
-    /// The cluster serves no metrics.k8s.io.
-    Absent,
-    Forbidden(String),
-    /// Failing since the first failure (Unix seconds), with what the last answer said.
-    Failing {
-        since: i64,
-        why: String,
-    },
-    /// Measured at (Unix seconds).
-    Good {
-        at: i64,
-    },
-}
-
 /// Which rows of a kind have been listed to the end.
 #[derive(Debug, Default)]
 struct Whole {
@@ -185,12 +153,29 @@ impl World {
         &self.kinds[kind.index()]
     }
 
+    /// Every kind, but for those of others that the server no longer has.
     pub fn kinds(&self) -> impl Iterator<Item = (KindId, &KindInfo)> {
-        self.kinds.iter().enumerate().map(|(index, info)| (KindId::new(index), info))
+        let all = self.kinds.iter().enumerate().map(|(index, info)| (KindId::new(index), info));
+        all.filter(|(_, info)| info.own || info.served)
+    }
+
+    /// Takes in all that discovery says, and gives the kinds that are gone. `silent` are groups that did not answer:
+    /// nothing follows from that.
+    pub fn set_kinds(&mut self, served: Vec<KindInfo>, silent: &[String]) -> Vec<KindId> {
+        let seen: HashSet<KindId> = served.into_iter().map(|info| self.add_kind(info)).collect();
+        let mut gone = Vec::new();
+        for (index, info) in self.kinds.iter_mut().enumerate() {
+            let kind = KindId::new(index);
+            if info.served && !seen.contains(&kind) && !silent.iter().any(|group| *group == info.group) {
+                info.served = false;
+                gone.push(kind);
+            }
+        }
+        gone
     }
 
     /// Takes in what discovery says of a kind: a new one gets a table, of a known one the server's word counts.
-    pub fn add_kind(&mut self, info: KindInfo) -> KindId {
+    fn add_kind(&mut self, info: KindInfo) -> KindId {
         let known = self.kinds.iter().position(|kind| kind.group == info.group && kind.plural == info.plural);
         let Some(index) = known else {
             self.kinds.push(info);
@@ -198,6 +183,11 @@ impl World {
             return KindId::new(self.kinds.len() - 1);
         };
         let kind = &mut self.kinds[index];
+        if !kind.own {
+            kind.kind.clone_from(&info.kind);
+            kind.version.clone_from(&info.version);
+            kind.namespaced = info.namespaced;
+        }
         kind.served = true;
         kind.watchable = info.watchable;
         kind.verbs = info.verbs;
@@ -217,6 +207,13 @@ impl World {
     /// Applies one batch.
     pub fn apply(&mut self, kind: KindId, changes: Box<dyn std::any::Any + Send>, epoch: u32) {
         self.tables[kind.index()].apply(changes, epoch, &mut self.joins);
+    }
+
+    /// Takes in what metrics.k8s.io says of a kind.
+    pub fn measure(&mut self, kind: KindId, reading: Reading) {
+        if self.usage.read(kind, reading, &*self.tables[kind.index()], &self.symbols) {
+            self.joins.bump(kind);
+        }
     }
 
     /// Ends a list: what it did not mention is gone.

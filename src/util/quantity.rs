@@ -39,17 +39,17 @@ pub fn parse(text: &str) -> Option<f64> {
 
 /// Thousandths, rounded up as Kubernetes rounds (`MilliValue`); what cannot be read is 0 thousandths asked for.
 pub fn milli(text: &str) -> u64 {
-    whole(parse(text).unwrap_or(0.0) * 1000.0)
+    round_up(parse(text).unwrap_or(0.0) * 1000.0)
 }
 
 /// Whole units, rounded up (`Value`): bytes of memory, counts of devices.
 pub fn units(text: &str) -> u64 {
-    whole(parse(text).unwrap_or(0.0))
+    round_up(parse(text).unwrap_or(0.0))
 }
 
 /// Rounds up; a float a hair above a whole number is that number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and negatives are clamped")]
-fn whole(number: f64) -> u64 {
+pub fn round_up(number: f64) -> u64 {
     let nearest = number.round();
     let value = if (number - nearest).abs() <= nearest.abs() * 1e-12 { nearest } else { number.ceil() };
     value.max(0.0) as u64

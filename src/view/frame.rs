@@ -8,7 +8,10 @@ use crate::{
     command,
     kinds::{HasId, node::Node, pod::Pod},
     problem::Problem,
-    store::{stream::StreamState, world::MetricsState},
+    store::{
+        stream::StreamState,
+        usage::{MetricsState, STALE},
+    },
     ui::{grid, theme::Role},
     util::age,
 };
@@ -165,7 +168,7 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
             ],
         );
     }
-    let metrics = metrics_text(&model.world.usage.state, model.now);
+    let metrics = model.table().and_then(|view| metrics_text(model.world.usage.state(view.kind), model.now));
     if let Some((role, text)) = metrics
         && area.width > 100
     {
@@ -181,7 +184,7 @@ fn metrics_text(state: &MetricsState, now: i64) -> Option<(Role, String)> {
         MetricsState::Absent => (Role::Dim, "not installed".to_owned()),
         MetricsState::Forbidden(_) => (Role::Warning, "forbidden".to_owned()),
         MetricsState::Failing { since, .. } => (Role::Error, format!("failing for {}", coarse(now - since))),
-        MetricsState::Good { at } if now - at > 180 => (Role::Stale, format!("{} old", coarse(now - at))),
+        MetricsState::Good { at } if now - at > STALE => (Role::Stale, format!("{} old", coarse(now - at))),
         MetricsState::Good { .. } => (Role::HealthOk, "fresh".to_owned()),
     })
 }

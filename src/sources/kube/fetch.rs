@@ -1,4 +1,4 @@
-//! One-off requests: the object behind a row, which namespaces a user may see, what the server serves.
+//! One-off requests: the object behind a row, which namespaces a user may see.
 
 use std::time::Duration;
 
@@ -8,10 +8,9 @@ use serde::Deserialize;
 
 use super::{
     cluster::{Cluster, get},
-    discovery,
     session::{collect, status_of},
 };
-use crate::{kinds::KindInfo, problem::Problem};
+use crate::problem::Problem;
 
 const SILENCE: Duration = Duration::from_secs(15);
 const LARGEST_BODY: usize = 64 << 20;
@@ -27,8 +26,6 @@ pub enum Request {
     Object { path: String },
     /// `/version`.
     Version,
-    /// Every kind that the server serves.
-    Discovery,
     /// The namespaces in which this user may list and watch a kind, when the whole cluster is denied. `known` are
     /// those that the configuration names.
     Namespaces { group: String, resource: String, known: Vec<String> },
@@ -39,7 +36,6 @@ pub enum Request {
 pub enum Answer {
     Object(Result<serde_json::Value, Problem>),
     Version(Result<String, Problem>),
-    Discovery(Result<Vec<KindInfo>, Problem>),
     /// Namespaces in which the kind may be watched; empty where there is none.
     Namespaces(Vec<String>),
 }
@@ -48,7 +44,6 @@ pub enum Answer {
 pub async fn run(cluster: &Cluster, request: Request) -> Answer {
     match request {
         Request::Object { path } => Answer::Object(object(cluster, &path).await),
-        Request::Discovery => Answer::Discovery(discovery::run(cluster).await),
         Request::Version => Answer::Version(version(cluster).await),
         Request::Namespaces { group, resource, known } => {
             Answer::Namespaces(namespaces(cluster, &group, &resource, known).await)

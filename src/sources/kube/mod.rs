@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod discovery;
 pub mod fetch;
+pub mod metrics;
 pub mod session;
 pub mod stream;
 pub mod wire;

@@ -1,0 +1,254 @@
+//! Every kind without a file of its own, against the live rig: all rows and all cells equal the server's Table, by which
+//! kubectl prints.
+//!
+//! Skipped with a notice where `EKSCOPE_RIG_KUBECONFIG` does not name the kubeconfig of a rig (`tests/live/rig.sh`).
+//! `kubectl` is taken from `EKSCOPE_RIG_KUBECTL`, or from the path.
+
+mod rig;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use ekscope::{kinds::registry, util::age};
+use rig::Rig;
+use serde_json::{Map, Value};
+
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+/// Attempts for one kind: the rig lives, and a row may change between two looks at it.
+const ATTEMPTS: usize = 3;
+
+/// Rows by namespace and name.
+type Table = BTreeMap<(String, String), Map<String, Value>>;
+
+/// A kind of the server: what `ekscope get` takes, and its collection.
+struct Served {
+    word: String,
+    path: String,
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Every kind that can be listed and has no file of its own, by the legacy discovery that ekscope does not use here.
+fn served(rig: &Rig) -> Vec<Served> {
+    let own = registry().0;
+    let mut roots = vec![(String::new(), "/api/v1".to_owned())];
+    for group in items(&rig.get("/apis", "application/json")["groups"]) {
+        let version = text(&group["preferredVersion"]["groupVersion"]);
+        roots.push((text(&group["name"]), format!("/apis/{version}")));
+    }
+    let mut served = Vec::new();
+    for (group, root) in roots {
+        for resource in items(&rig.get(&root, "application/json")["resources"]) {
+            let plural = text(&resource["name"]);
+            let listed = items(&resource["verbs"]).iter().any(|verb| verb == "list");
+            if listed && !own.iter().any(|info| info.plural == plural && info.group == group) {
+                let word = if group.is_empty() { plural.clone() } else { format!("{plural}.{group}") };
+                served.push(Served { word, path: format!("{root}/{plural}") });
+            }
+        }
+    }
+    served
+}
+
+/// The server's Table, and which of its columns are times since something.
+fn expected(rig: &Rig, path: &str) -> (Table, Vec<String>) {
+    let table = rig.get(path, TABLE);
+    let columns = items(&table["columnDefinitions"]);
+    let names: Vec<String> = columns.iter().map(|column| text(&column["name"]).to_lowercase()).collect();
+    let ages = columns
+        .iter()
+        .zip(&names)
+        .filter(|(column, name)| column["type"] == "date" || *name == "age")
+        .map(|(_, name)| name.clone())
+        .collect();
+    let rows = items(&table["rows"])
+        .iter()
+        .map(|row| {
+            let meta = &row["object"]["metadata"];
+            let cells = names.iter().cloned().zip(items(&row["cells"]).iter().cloned());
+            ((text(&meta["namespace"]), text(&meta["name"])), cells.collect())
+        })
+        .collect();
+    (rows, ages)
+}
+
+fn found(rig: &Rig, word: &str) -> Table {
+    let output = rig.ekscope(&["get", word, "-A", "-o", "json"]);
+    assert!(output.status.success(), "{word}: {}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Map<String, Value>> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let count = rows.len();
+    let cell = |row: &Map<String, Value>, column: &str| row.get(column).map(text).unwrap_or_default();
+    let table: Table = rows.into_iter().map(|row| ((cell(&row, "namespace"), cell(&row, "name")), row)).collect();
+    assert_eq!(table.len(), count, "{word}: every row has a name of its own");
+    table
+}
+
+/// Whether two ages are the same but for the time between the two looks and for what their text leaves out.
+fn ages_agree(one: &Value, other: &Value, elapsed: Duration) -> bool {
+    let seconds = |value: &Value| value.as_str().and_then(age::parse);
+    let (Some(one), Some(other)) = (seconds(one), seconds(other)) else { return one == other };
+    let unit = age::changes_in(one.max(other) / 60 * 60).max(1);
+    (one - other).unsigned_abs() <= elapsed.as_secs() + 2 + unit.unsigned_abs()
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        // 42 and 42.0 are one number.
+        (Some(one), Some(other)) => one.to_bits() == other.to_bits(),
+        _ => one == other,
+    }
+}
+
+/// Compares one kind, and gives the number of its rows.
+fn compare(rig: &Rig, kind: &Served) -> usize {
+    let mut last = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let start = Instant::now();
+        let ((expected, ages), found) = (expected(rig, &kind.path), found(rig, &kind.word));
+        let elapsed = start.elapsed();
+        let mut differences: Vec<String> = Vec::new();
+        for (key, row) in &expected {
+            let Some(other) = found.get(key) else {
+                differences.push(format!("{key:?} is missing"));
+                continue;
+            };
+            for (column, wanted) in row {
+                let got = other.get(column);
+                let agree = got.is_some_and(|got| {
+                    if ages.contains(column) { ages_agree(wanted, got, elapsed) } else { same(wanted, got) }
+                });
+                if !agree {
+                    differences.push(format!("{key:?} {column}: {wanted} and not {got:?}"));
+                }
+            }
+        }
+        let extra = found.keys().filter(|key| !expected.contains_key(*key));
+        differences.extend(extra.map(|key| format!("{key:?} is too many")));
+        if differences.is_empty() {
+            return expected.len();
+        }
+        last = differences;
+    }
+    let shown = last.iter().take(20).cloned().collect::<Vec<_>>().join("\n  ");
+    panic!("{}: {} differences\n  {shown}", kind.word, last.len());
+}
+
+#[test]
+fn rows_of_every_other_kind_are_the_servers() {
+    let Some(rig) = Rig::find() else { return };
+    let kinds = served(&rig);
+    let mut custom = 0;
+    for kind in &kinds {
+        let rows = compare(&rig, kind);
+        custom += usize::from(kind.word.contains(".example.com"));
+        eprintln!("{}: {rows} rows are equal", kind.word);
+    }
+    assert!(custom >= 2, "the rig has custom resources: {custom}");
+    assert!(kinds.len() - custom >= 12, "and other kinds: {}", kinds.len() - custom);
+}
+
+/// A definition whose columns print what is hard to print, and objects to print.
+const ODD: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: oddities.printing.example.com}
+spec:
+  group: printing.example.com
+  scope: Cluster
+  names: {plural: oddities, kind: Oddity}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+    additionalPrinterColumns:
+    - {name: Text, type: string, jsonPath: .value}
+    - {name: Whole, type: integer, jsonPath: .value}
+    - {name: Number, type: number, jsonPath: .value}
+    - {name: Flag, type: boolean, jsonPath: .value}
+    - {name: When, type: date, jsonPath: .value}
+    - {name: Slice, type: string, jsonPath: '.value[1:3]'}
+    - {name: Last, type: string, jsonPath: '.value[-1]'}
+    - {name: All, type: string, jsonPath: '.value[*].name'}
+    - {name: Filtered, type: string, jsonPath: '.value[?(@.size>1)].name'}
+    - {name: Fraction, type: string, jsonPath: '.value[?(@.size>1.5)].name'}
+    - {name: Quoted, type: string, jsonPath: ".value[?(@.name=='b')].size"}
+    - {name: Exists, type: string, jsonPath: '.value[?(@.size)].name'}
+    - {name: Union, type: string, jsonPath: '.value[2,0]'}
+    - {name: Key, type: string, jsonPath: ".value['a\\.b']"}
+    - {name: Deep, type: string, jsonPath: '..deepest'}
+    - {name: Nothing, type: string, jsonPath: .}
+    - {name: Word, type: string, jsonPath: '.value range'}
+    - {name: Outside, type: string, jsonPath: '.value}{.metadata.name'}
+"#;
+
+/// The same without the column that only the server can print.
+fn plain() -> String {
+    ODD.lines().filter(|line| !line.contains("Outside")).collect::<Vec<_>>().join("\n")
+}
+
+const VALUES: &[&str] = &[
+    "null",
+    "true",
+    "7",
+    "-3.75",
+    "1234567.5",
+    "0.00001",
+    r#""""#,
+    r#""plain""#,
+    r#""2020-02-29T12:00:00Z""#,
+    r#""2020-02-29T12:00:00.5+02:00""#,
+    r#""2020-02-29""#,
+    r#""<a> & \"b\" \\ \u2028 é 東""#,
+    "[]",
+    "[1]",
+    "[1, 2.5, 3, \"four\"]",
+    r#"[{"name": "a", "size": 1}, {"name": "b", "size": 2}, {"name": "c", "size": 2.5}, {"name": "d"}]"#,
+    r#"[{"name": "a", "size": 1}, {"name": "b", "size": 2}]"#,
+    r#"[{"name": "x", "size": "2"}]"#,
+    r#"{"a.b": "dotted", "z": [1.5e-7, 1e20, true, null], "h": "<&>", "deepest": {"b": 1, "a": 2}}"#,
+];
+
+#[test]
+fn odd_values_are_printed_as_the_server_prints_them() {
+    let Some(rig) = Rig::find() else { return };
+    let apply = |text: &str| {
+        let output = rig.kubectl(&["apply", "--server-side", "-f", "-"], text);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let kind = Served {
+        word: "oddities.printing.example.com".to_owned(),
+        path: "/apis/printing.example.com/v1/oddities".to_owned(),
+    };
+    apply(&plain());
+    rig.kubectl(&["wait", "--for=condition=Established", "crd/oddities.printing.example.com"], "");
+    let objects: String = VALUES
+        .iter()
+        .enumerate()
+        .map(|(index, value)| {
+            format!(
+                "{{\"apiVersion\": \"printing.example.com/v1\", \"kind\": \"Oddity\", \
+                 \"metadata\": {{\"name\": \"odd-{index}\"}}, \"value\": {value}}}\n---\n"
+            )
+        })
+        .collect();
+    apply(&objects);
+    let by_path = std::panic::catch_unwind(|| assert_eq!(compare(&rig, &kind), VALUES.len()));
+    // One column that we do not evaluate, and the server prints all of them.
+    apply(ODD);
+    let by_table = std::panic::catch_unwind(|| assert_eq!(compare(&rig, &kind), VALUES.len()));
+    rig.kubectl(&["delete", "crd", "oddities.printing.example.com"], "");
+    for outcome in [by_path, by_table] {
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
