@@ -319,11 +319,16 @@ fn requests_of_nodes_are_those_of_describe() {
                 (cell(row, "name"), ["cpu-req", "%cpu-lim", "mem-req", "%mem-lim"].map(number))
             })
             .collect();
-        // kubectl cuts percentages off, ours are rounded to a tenth.
+        // kubectl cuts percentages off, ours are rounded to a tenth; of a node that does not say what it has, kubectl
+        // says 0 % and we that it is unknown.
+        let percent = |wanted: u64, got: f64| {
+            if got.is_nan() { wanted == 0 } else { (-0.1..1.1).contains(&(got - wanted as f64)) }
+        };
         let agree = |wanted: &[u64; 4], got: &[f64; 4]| {
             got[0] == wanted[0] as f64
                 && got[2] == wanted[2] as f64
-                && [1, 3].iter().all(|&at| (-0.1..1.1).contains(&(got[at] - wanted[at] as f64)))
+                && percent(wanted[1], got[1])
+                && percent(wanted[3], got[3])
         };
         let differences = expected
             .iter()

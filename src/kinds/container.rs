@@ -1,7 +1,7 @@
 //! Containers: the parts of pods, one row each. Rows come from pods, so each event of a pod says which of its containers
 //! are there, and the decoder remembers which were.
 
-use std::{any::Any, collections::HashMap};
+use std::{any::Any, collections::HashMap, iter::repeat_with};
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use super::{
         wire::{Container as Spec, ContainerState, ContainerStatus, Pod},
     },
     read, seconds,
-    wire::text,
+    wire::{text, wire},
 };
 use crate::store::{
     intern::{Interner, Sym},
@@ -22,6 +22,27 @@ use crate::store::{
 };
 
 pub struct Container;
+
+// What only these rows need of a pod: pods themselves are too many to read their probes.
+wire! {
+    pub struct ProbedPod {
+        #[prost(message, tag = "2")] pub spec: Option<ProbedSpec>,
+    }
+
+    pub struct ProbedSpec {
+        #[prost(message, repeated, tag = "2")] pub containers: Vec<Probes>,
+        #[prost(message, repeated, tag = "20")] pub init_containers: Vec<Probes>,
+    }
+
+    pub struct Probes {
+        #[prost(message, tag = "10")] pub liveness_probe: Option<Probe>,
+        #[prost(message, tag = "11")] pub readiness_probe: Option<Probe>,
+        #[prost(message, tag = "22")] pub startup_probe: Option<Probe>,
+    }
+
+    /// Only that it is there matters.
+    pub struct Probe {}
+}
 
 /// What a container is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,25 +197,28 @@ struct ContainerDecoder {
 }
 
 impl ContainerDecoder {
-    fn present(&mut self, pod: &Pod, interner: &mut Interner) {
+    fn present(&mut self, pod: &Pod, probed: ProbedPod, interner: &mut Interner) {
         let Some(pod_meta) = &pod.metadata else { return };
         let of_pod = Meta {
             owner_kind: interner.text("Pod"),
             owner_name: interner.bytes(&pod_meta.name),
             ..meta(pod_meta, &mut String::new(), interner)
         };
+        let probed = probed.spec.unwrap_or_default();
+        // Ephemeral containers come last and have none.
+        let probes = probed.init_containers.into_iter().chain(probed.containers).chain(repeat_with(Probes::default));
         let mut present = Vec::new();
-        for (index, (role, spec, status)) in (1..).zip(containers(pod)) {
+        for (index, ((role, spec, status), probes)) in (1..).zip(containers(pod).zip(probes)) {
             let uid = Uid::hashed(&[&of_pod.uid.0, &spec.name]);
             let resources = spec.resources.as_ref();
-            let probes = [&spec.liveness_probe, &spec.readiness_probe, &spec.startup_probe];
+            let probes = [probes.liveness_probe, probes.readiness_probe, probes.startup_probe];
             let row = Row {
                 pod: of_pod.uid,
                 index,
                 role,
                 image: interner.bytes(&spec.image),
                 now: status.map(|status| Now::new(role, status, interner)),
-                probes: probes.map(Option::is_some),
+                probes: probes.map(|probe| probe.is_some()),
                 requests: resources.map(|resources| resources::read(&resources.requests)).unwrap_or_default(),
                 limits: resources.map(|resources| resources::read(&resources.limits)).unwrap_or_default(),
                 ports: interner.text(&ports(spec)),
@@ -218,12 +242,12 @@ impl Decoder for ContainerDecoder {
         object: Bytes,
         interner: &mut Interner,
     ) -> Result<Bytes, DecodeError> {
-        let pod: Pod = read(encoding, object)?;
+        let pod: Pod = read(encoding, object.clone())?;
         let Some(pod_meta) = pod.metadata.as_ref().filter(|meta| !meta.name.is_empty()) else {
             return Err(DecodeError("a pod without a name".to_owned()));
         };
         match event {
-            EventKind::Present => self.present(&pod, interner),
+            EventKind::Present => self.present(&pod, read(encoding, object)?, interner),
             EventKind::Deleted => {
                 let gone = self.seen.remove(&Uid::parse(&pod_meta.uid)).unwrap_or_default();
                 self.changes.changes.extend(gone.into_iter().map(Change::Remove));

@@ -30,15 +30,9 @@ wire! {
         #[prost(bytes = "bytes", tag = "2")] pub image: Bytes,
         #[prost(message, repeated, tag = "6")] pub ports: Vec<ContainerPort>,
         #[prost(message, tag = "8")] pub resources: Option<ResourceRequirements>,
-        #[prost(message, tag = "10")] pub liveness_probe: Option<Probe>,
-        #[prost(message, tag = "11")] pub readiness_probe: Option<Probe>,
-        #[prost(message, tag = "22")] pub startup_probe: Option<Probe>,
         /// `Always` makes an init container a sidecar.
         #[prost(bytes = "bytes", tag = "24")] pub restart_policy: Bytes,
     }
-
-    /// Only that it is there matters.
-    pub struct Probe {}
 
     pub struct ContainerPort {
         #[prost(bytes = "bytes", tag = "1")] pub name: Bytes,
