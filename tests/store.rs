@@ -1,6 +1,14 @@
 //! The order that a lens keeps from changes always equals a naive filter and sort, and cursor and marks stay on their
 //! objects, whatever comes.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a test may fail"
+)]
+
 use std::collections::BTreeMap;
 
 use ekscope::{

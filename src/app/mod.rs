@@ -81,7 +81,7 @@ pub async fn run(
                 terminal::Signal::HangUp => return Ok(129),
                 terminal::Signal::Interrupt => return Ok(130),
                 terminal::Signal::Stop => {
-                    runtime.run(vec![effect::Effect::Suspend], &mut model, &mut terminal, &mut input)
+                    runtime.run(vec![effect::Effect::Suspend], &mut model, &mut terminal, &mut input);
                 }
             },
             Woken::Input(None) => return Ok(0),

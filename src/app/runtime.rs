@@ -76,7 +76,7 @@ impl Runtime {
     /// Runs an effect that needs no terminal; gives those that follow.
     pub fn apply(&mut self, effect: Effect, model: &mut Model) -> Vec<Effect> {
         match effect {
-            Effect::Connect(context) => return self.connect(context, model),
+            Effect::Connect(context) => return self.connect(context.as_deref(), model),
             Effect::Open(stream, want) => {
                 let info = model.world.kind(want.kind);
                 let spec = StreamSpec {
@@ -110,9 +110,9 @@ impl Runtime {
     }
 
     /// Leaves what was shown and shows a context; nothing here waits for the network.
-    fn connect(&mut self, context: Option<String>, model: &mut Model) -> Vec<Effect> {
+    fn connect(&mut self, context: Option<&str>, model: &mut Model) -> Vec<Effect> {
         let asked = context.is_some();
-        let session = match Session::open_in(&self.contexts, &self.options, context.as_deref()) {
+        let session = match Session::open_in(&self.contexts, &self.options, context) {
             Ok(session) => session,
             Err(problem) => {
                 // A context that cannot be read does not cost the one that is shown.

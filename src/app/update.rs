@@ -119,7 +119,7 @@ fn in_prompt(model: &mut Model, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect
             }
             return Vec::new();
         }
-        KeyCode::Enter => return accept(model, prompt),
+        KeyCode::Enter => return accept(model, &prompt),
         KeyCode::Tab if prompt.kind == PromptKind::Command => choose(&mut prompt, 1),
         KeyCode::BackTab if prompt.kind == PromptKind::Command => choose(&mut prompt, -1),
         KeyCode::Up => recall(model, &mut prompt, 1),
@@ -213,7 +213,7 @@ fn apply_filter(model: &mut Model, text: &str) {
     }
 }
 
-fn accept(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
+fn accept(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
     let line = prompt.line().trim().to_owned();
     match prompt.kind {
         PromptKind::Filter => {

@@ -233,7 +233,6 @@ pub const COMMANDS: &[Command] = &[
         hint: "node",
         when: has_row,
         run: |m, _| hop(m, "node", "nodes"),
-        ..TABLE
     },
     Command {
         id: "pods.group",
@@ -394,7 +393,7 @@ pub fn sort(model: &mut Model, column: &str) -> Done {
     let now = view.lens.sort();
     let numeric = found.is_some_and(|index| columns[index].align == crate::store::value::Align::Right);
     // What is big is what one looks for first, but young things are.
-    let first_descending = numeric && !found.is_some_and(|index| columns[index].id == "age");
+    let first_descending = numeric && found.is_none_or(|index| columns[index].id != "age");
     let descending = if now.column == found { !now.descending } else { first_descending };
     view.lens.set_sort(Sort { column: found, descending });
     let name = found

@@ -360,7 +360,7 @@ fn draw_totals(view: &table::TableView, area: Rect, buffer: &mut Buffer, screen:
     let style = screen.style(Role::TableTotals);
     let mut x = area.x + 2;
     for (column, sum) in totals {
-        x = write(buffer, area, x, &[(&format!("{column} "), screen.style(Role::Dim)), (&sum, style), ("   ", style)]);
+        x = write(buffer, area, x, &[(&format!("{column} "), screen.style(Role::Dim)), (sum, style), ("   ", style)]);
     }
 }
 

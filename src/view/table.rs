@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{BuildHasher, DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, DefaultHasher},
 };
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
@@ -283,10 +283,8 @@ impl TableView {
                 if matches!(value, Value::Since(_) | Value::Span(_)) {
                     continue;
                 }
-                let mut state = hasher.build_hasher();
-                value.render(0).hash(&mut state);
                 // 0 means "not seen yet" (a column that has just come into view).
-                let hash = state.finish() | 1;
+                let hash = hasher.hash_one(value.render(0)) | 1;
                 let (old, at) = &mut cells[column];
                 if *old != hash {
                     if !fresh && *old != 0 {

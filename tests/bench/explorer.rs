@@ -3,6 +3,14 @@
 //!
 //! `cargo bench --bench explorer` measures 100,000 pods; `-- --smoke` a small size, with gates on ratios and counts.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a test may fail"
+)]
+
 #[path = "../pty/mod.rs"]
 mod pty;
 

@@ -190,7 +190,7 @@ fn aggregated(group: &Group, served: &mut Served) {
                 &mut served.kinds,
                 &group.metadata.name,
                 &version.version,
-                Found {
+                &Found {
                     plural: &resource.resource,
                     kind: resource.response_kind.as_ref().map_or("", |kind| kind.kind.as_str()),
                     namespaced: resource.scope == "Namespaced",
@@ -212,7 +212,7 @@ struct Found<'a> {
     verbs: &'a [String],
 }
 
-fn add(kinds: &mut Vec<KindInfo>, group: &str, version: &str, found: Found<'_>) {
+fn add(kinds: &mut Vec<KindInfo>, group: &str, version: &str, found: &Found<'_>) {
     let listed = found.verbs.iter().any(|verb| verb == "list");
     let known = kinds.iter().any(|kind| kind.group == group && kind.plural == found.plural);
     if !listed || known || found.plural.contains('/') {
@@ -303,7 +303,7 @@ async fn legacy(cluster: &Cluster, root: &str, text: &[u8], served: &mut Served)
                 &mut served.kinds,
                 &group,
                 &version,
-                Found {
+                &Found {
                     plural: &resource.name,
                     kind: &resource.kind,
                     namespaced: resource.namespaced,

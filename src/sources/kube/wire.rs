@@ -84,6 +84,7 @@ pub fn unwrap_object(mut bytes: Bytes) -> Result<Bytes, WireError> {
     Ok(Unknown::decode(bytes).map_err(protobuf)?.raw)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn protobuf(error: prost::DecodeError) -> WireError {
     WireError::Protobuf(error.to_string())
 }
