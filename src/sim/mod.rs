@@ -20,6 +20,9 @@ mod random;
 mod requests;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -3,3 +3,6 @@
 pub mod schema;
 pub mod template;
 pub mod wire;
+
+#[cfg(test)]
+pub mod decode;

@@ -89,7 +89,8 @@ impl Watch {
             return Err(Status::future_version(version, current));
         }
         let start = Instant::now();
-        let timeout = Duration::from_secs(query.number("timeoutSeconds")?.unwrap_or(TIMEOUT_S));
+        let timeout =
+            Duration::from_secs(query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).unwrap_or(TIMEOUT_S));
         let mut watch = Self {
             version: if from_start { current } else { version.unwrap_or(0) },
             initial: objects.map(|objects| {
