@@ -4,6 +4,7 @@
 
 use std::{
     io::{Read, Write},
+    num::NonZeroU16,
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -68,7 +69,7 @@ impl Session {
         drop(pair.slave);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                parser: vt100::Parser::new(options.rows, options.columns, 0),
+                parser: vt100::Parser::new(cells(options.rows), cells(options.columns), 0),
                 at: started,
                 bytes: 0,
                 reads: 0,
@@ -112,7 +113,7 @@ impl Session {
     pub fn resize(&self, columns: u16, rows: u16) {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         self.master.resize(size).expect("the terminal resizes");
-        self.shared.lock().parser.screen_mut().set_size(rows, columns);
+        self.shared.lock().parser.screen_mut().set_size(cells(rows), cells(columns));
     }
 
     /// Waits until the screen is as wanted; gives when it became so.
@@ -178,6 +179,11 @@ impl Session {
     pub fn usage(&self) -> (u64, f64) {
         usage(self.pid())
     }
+}
+
+/// A terminal has at least one row and one column.
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("a terminal has at least one cell")
 }
 
 impl Drop for Session {

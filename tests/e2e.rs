@@ -1,0 +1,469 @@
+//! What a person does: the real program in a terminal, on the simulated cluster.
+
+#[path = "demo/mod.rs"]
+mod demo;
+#[path = "pty/mod.rs"]
+mod pty;
+
+use std::{net::TcpListener, time::Duration};
+
+use demo::{Demo, Place, still};
+use pty::Session;
+
+const WIDE: (u16, u16) = (200, 50);
+const NARROW: (u16, u16) = (80, 24);
+
+const ESCAPE: &str = "\x1b";
+const CONTROL_C: &str = "\x03";
+const CONTROL_Z: &str = "\x1a";
+
+/// The line under the cursor, from the name on: ages and numbers after it may change.
+fn selected(session: &Session) -> String {
+    let text = session.text();
+    let line = text.lines().find(|line| line.starts_with('▌')).unwrap_or_else(|| panic!("no row is selected:\n{text}"));
+    line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+fn wait_gone(session: &Session, text: &str) {
+    session.wait(&format!("{text:?} to go"), |screen| !screen.contents().contains(text));
+}
+
+/// Types a line of the command prompt.
+fn command(session: &mut Session, line: &str) {
+    session.send(&format!(":{line}"));
+    session.wait_text(&format!(":{line}"));
+    session.send("\r");
+}
+
+/// The terminal is as it was found: main screen, cursor shown, no mouse, no bracketed paste.
+fn assert_restored(session: &Session) {
+    assert!(!session.on_alternate_screen(), "the alternate screen is left");
+    let raw = String::from_utf8_lossy(&session.raw()).into_owned();
+    for (set, reset) in [
+        ("\x1b[?25l", "\x1b[?25h"),
+        ("\x1b[?2004h", "\x1b[?2004l"),
+        ("\x1b[?1000h", "\x1b[?1000l"),
+        ("\x1b[?1049h", "\x1b[?1049l"),
+    ] {
+        assert!(raw.rfind(reset) > raw.rfind(set), "{reset:?} comes after {set:?}");
+    }
+}
+
+fn leave(mut session: Session) {
+    command(&mut session, "q");
+    assert_eq!(session.end(), 0);
+    assert_restored(&session);
+}
+
+/// The start every test shares: all pods are there.
+fn pods(demo: &Demo, size: (u16, u16)) -> Session {
+    let session = demo.open(&["pods", "-A"], size);
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    session.wait_text("Running");
+    session
+}
+
+fn filter(size: (u16, u16)) {
+    let demo = Demo::start(still());
+    let all = demo.pods();
+    let mut session = pods(&demo, size);
+    session.send("/coredns");
+    session.wait_text(&format!("pods(all)[2/{all}]"));
+    session.send("\r");
+    session.wait_text(&format!("pods(all)[2/{all}]  /coredns"));
+    session.send(ESCAPE);
+    session.wait_text(&format!("pods(all)[{all}]"));
+
+    // What cannot be read is explained, and the last good result stays.
+    session.send("/a(b");
+    session.wait_text("not a regular expression");
+    session.wait_text("Running");
+    session.send(ESCAPE);
+    wait_gone(&session, "not a regular expression");
+    session.wait_text(&format!("pods(all)[{all}]"));
+
+    session.send("/nothing-is-called-so\r");
+    session.wait_text(&format!("none of {all} pods match"));
+    session.wait_text("Esc clears the filter");
+    session.send(ESCAPE);
+    session.wait_text(&format!("pods(all)[{all}]"));
+    leave(session);
+}
+
+#[test]
+fn filters_on_a_large_screen() {
+    filter(WIDE);
+}
+
+#[test]
+fn filters_on_a_small_screen() {
+    filter(NARROW);
+}
+
+fn drill(size: (u16, u16)) {
+    let demo = Demo::start(still());
+    let mut session = demo.open(&["nodes"], size);
+    session.wait_text("nodes(all)[6]");
+    session.send("/!ip-10-0-0-15\r");
+    session.wait_text("nodes(all)[5/6]");
+    session.send("jj");
+    let before = {
+        session.wait("the third row", |screen| {
+            let text = screen.contents();
+            let rows: Vec<&str> = text.lines().filter(|line| line.contains("Ready")).collect();
+            rows.get(2).is_some_and(|row| row.starts_with('▌'))
+        });
+        selected(&session)
+    };
+    session.send("\r");
+    session.wait_text("pods(all)[");
+    session.wait("two pods", |screen| screen.contents().lines().filter(|line| line.contains("Running")).count() > 1);
+    session.send("j");
+    session.wait("the second pod", |screen| {
+        screen.contents().lines().filter(|line| line.contains("Running")).nth(1).is_some_and(|row| row.starts_with('▌'))
+    });
+    let pod = selected(&session);
+    let name: String =
+        pod.split_whitespace().nth(2).expect("a name").chars().take_while(|&letter| letter != '…').collect();
+    session.send("\r");
+    session.wait_text(&format!("containers({name}"));
+    session.send(ESCAPE);
+    session.wait_text("pods(all)[");
+    assert_eq!(selected(&session), pod, "the way back keeps the cursor");
+    session.send(ESCAPE);
+    session.wait_text("nodes(all)[5/6]  /!ip-10-0-0-15");
+    assert_eq!(selected(&session), before, "the way back keeps the cursor");
+    leave(session);
+}
+
+#[test]
+fn drills_on_a_large_screen() {
+    drill(WIDE);
+}
+
+#[test]
+fn drills_on_a_small_screen() {
+    drill(NARROW);
+}
+
+#[test]
+fn yaml_has_no_managed_fields_until_they_are_asked_for() {
+    let demo = Demo::start(still());
+    let mut session = pods(&demo, WIDE);
+    session.send("y");
+    session.wait_text("apiVersion: v1");
+    session.wait_text("kind: Pod");
+    session.send("/managedFields\r");
+    session.wait_text("0 found");
+    session.send("m");
+    session.wait_text("1 found");
+    leave(session);
+}
+
+#[test]
+fn secrets_are_masked_until_they_are_asked_for() {
+    let demo = Demo::start(still());
+    let mut session = demo.open(&["secrets", "-A"], WIDE);
+    session.wait_text("Opaque");
+    session.send("y");
+    session.wait_text("••••••••");
+    session.send("x");
+    wait_gone(&session, "••••••••");
+    session.wait_text("is shown unmasked");
+    session.send("x");
+    session.wait_text("••••••••");
+    leave(session);
+}
+
+#[test]
+fn the_command_line_completes_and_explains() {
+    let demo = Demo::start(still());
+    let mut session = pods(&demo, WIDE);
+    session.send(":depl");
+    session.wait_text("deployments");
+    // The half word alone is none.
+    session.send("\t\r");
+    session.wait_text("deployments(all)[");
+    command(&mut session, "deploymints");
+    session.wait_text("there is no kind or command \"deploymints\"");
+    session.wait_text("did you mean :deployments?");
+    // It stays where it was.
+    session.wait_text("deployments(all)[");
+    command(&mut session, "ctx");
+    session.wait_text("contexts(all)[1]");
+    session.wait_text("demo");
+    session.send(ESCAPE);
+    session.wait_text("deployments(all)[");
+    command(&mut session, "ctx nowhere");
+    session.wait_text("there is no context \"nowhere\"");
+    leave(session);
+}
+
+#[test]
+fn namespaces_by_line_and_by_digit() {
+    let demo = Demo::start(still());
+    let count = |namespace: &str| demo.rows(&["pods", "-A"]).iter().filter(|row| row["namespace"] == namespace).count();
+    let (argocd, karpenter) = (count("argocd"), count("karpenter"));
+    let mut session = pods(&demo, WIDE);
+    command(&mut session, "pods argocd,karpenter");
+    session.wait_text(&format!("pods(argocd,karpenter)[{}]", argocd + karpenter));
+    command(&mut session, "pods karpenter");
+    session.wait_text(&format!("pods(karpenter)[{karpenter}]"));
+    session.send("0");
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    // The latest namespace stands on 1.
+    session.send("1");
+    session.wait("a single namespace", |screen| {
+        let text = screen.contents();
+        text.contains(&format!("pods(karpenter)[{karpenter}]")) || text.contains(&format!("pods(argocd)[{argocd}]"))
+    });
+    session.send("9");
+    session.wait_text("there is no recent namespace 9");
+    leave(session);
+}
+
+#[test]
+fn sorts_marks_and_faults() {
+    let demo = Demo::start(still());
+    let mut names: Vec<String> =
+        demo.rows(&["pods", "-A"]).iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect();
+    names.sort();
+    let mut session = pods(&demo, WIDE);
+    let first = |name: String| {
+        move |screen: &vt100::Screen| {
+            screen.contents().lines().find(|line| line.contains("Running")).is_some_and(|row| row.contains(&name))
+        }
+    };
+    session.send("N");
+    session.wait_text("sort name ↑");
+    session.wait("the first name first", first(names[0].clone()));
+    session.send("N");
+    session.wait_text("sort name ↓");
+    session.wait("the last name first", first(names[names.len() - 1].clone()));
+    session.send("A");
+    session.wait_text("sort age");
+    command(&mut session, "sort nonsense");
+    session.wait_text("there is no column \"nonsense\" here");
+
+    session.send("  ");
+    session.wait_text("2 marked");
+    session.send("jj\0");
+    session.wait_text("5 marked");
+    session.send("\x1c");
+    wait_gone(&session, "marked");
+
+    let faults = demo.pods();
+    session.send(CONTROL_Z);
+    session.wait_text("faults only");
+    session.wait_text(&format!("/{faults}]"));
+    session.send(CONTROL_Z);
+    wait_gone(&session, "faults only");
+    session.wait_text(&format!("pods(all)[{faults}]"));
+    leave(session);
+}
+
+#[test]
+fn help_tells_what_works_here() {
+    let demo = Demo::start(still());
+    let mut session = pods(&demo, WIDE);
+    session.send("?");
+    session.wait_text("The node that the pod runs on");
+    session.send("?");
+    session.wait_text("pods(all)[");
+    command(&mut session, "nodes");
+    session.wait_text("nodes(all)[6]");
+    session.send("?");
+    session.wait_text("The nodes of the node's group");
+    assert!(!session.text().contains("The node that the pod runs on"), "a pod's keys do nothing among nodes");
+    leave(session);
+}
+
+#[test]
+fn any_size_is_survived() {
+    let demo = Demo::start(still());
+    let session = pods(&demo, WIDE);
+    for (columns, rows) in [(1, 1), (200, 1), (1, 50), (5, 3), (40, 6), (300, 100)] {
+        session.resize(columns, rows);
+    }
+    session.resize(80, 24);
+    session.wait("the table again", |screen| {
+        let text = screen.contents();
+        text.contains(&format!("pods(all)[{}]", demo.pods())) && text.contains("NAME") && text.contains('▌')
+    });
+    leave(session);
+}
+
+#[test]
+fn every_way_out_gives_the_terminal_back() {
+    let demo = Demo::start(still());
+    let mut session = pods(&demo, NARROW);
+    session.send(CONTROL_C);
+    assert_eq!(session.end(), 0);
+    assert_restored(&session);
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let mut session = pods(&demo, NARROW);
+        let sent = std::process::Command::new("kill").args(["-s", signal, &session.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        assert_eq!(session.end(), code, "SIG{signal}");
+        assert_restored(&session);
+    }
+}
+
+/// A kubeconfig for a server on a port of this machine.
+fn write_kubeconfig(place: &Place, port: u16) {
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: lonely\nclusters:\n- name: lonely\n  cluster:\n    server: \
+         https://127.0.0.1:{port}\ncontexts:\n- name: lonely\n  context: {{cluster: lonely, user: me}}\nusers:\n- \
+         name: me\n  user: {{token: none}}\n"
+    );
+    std::fs::write(place.kubeconfig(), text).expect("a kubeconfig");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_and_left() {
+    let place = Place::new();
+    // A port that was free a moment ago: nobody listens.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    write_kubeconfig(&place, port);
+    let session = place.open(&["pods"], NARROW);
+    session.wait_text(&format!("127.0.0.1:{port}"));
+    session.wait_text("refused");
+    session.wait_text(":q quits");
+    leave(session);
+}
+
+#[test]
+fn a_server_that_never_answers_does_not_hold_the_screen() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    write_kubeconfig(&place, port);
+    let session = place.open(&["pods"], NARROW);
+    // Nobody ever accepts or answers: whatever is on screen waited for no one.
+    let at = session.wait_text(&format!("connecting to 127.0.0.1:{port}"));
+    eprintln!("\"connecting\" after {:?}", at - session.started);
+    session.wait_text(":q quits");
+    leave(session);
+    drop(listener);
+}
+
+/// SplitMix64: the same keys in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("a small number")
+    }
+}
+
+/// Keys that neither end nor stop the program, not even through a completion.
+const KEYS: &[&str] = &[
+    "\r",
+    "\x1b",
+    "\x7f",
+    " ",
+    "\0",
+    "\x1c",
+    "\x1b[A",
+    "\x1b[B",
+    "\x1b[D",
+    "\x1b[5~",
+    "\x1b[6~",
+    "\x1b[H",
+    "\x1b[F",
+    "\x1b[1;2C",
+    "\x1b[1;2D",
+    "\x02",
+    "\x05",
+    "\x06",
+    "\x07",
+    "\x01",
+    "\x12",
+    "\x15",
+    "\x17",
+    "\x1a",
+    ":",
+    "/",
+    "?",
+    "!",
+    "[",
+    "]",
+    "-",
+    "0",
+    "1",
+    "2",
+    "j",
+    "k",
+    "g",
+    "G",
+    "y",
+    "m",
+    "x",
+    "n",
+    "N",
+    "c",
+    "C",
+    "w",
+    "J",
+    "o",
+    "b",
+    "A",
+    "S",
+    "P",
+    "O",
+    "R",
+    "T",
+    "l",
+    "h",
+    ":nodes\r",
+    ":pods\r",
+    ":secrets\r",
+    ":deployments\r",
+    ":ns\r",
+    ":ctx\r",
+    ":events\r",
+    ":theme\r",
+    "/-f core\r",
+    "/cpu>1m\r",
+    "/!a (\r",
+    "\x1b[<0;5;6M",
+    "\x1b[<65;5;6M",
+    "\x1b[<64;1;1M",
+    "\x1b[200~pasted line\nand another\x1b[201~",
+    "\x1b[200~\u{1f980} 漢字 \u{301}\x1b[201~",
+    "é",
+    "漢",
+];
+
+#[test]
+fn random_keys_pastes_and_sizes_break_nothing() {
+    let demo = Demo::start(ekscope::sim::Options { churn: 200.0, ..still() });
+    let mut session = demo.open(&["pods", "-A"], WIDE);
+    session.wait_text("Running");
+    let mut random = Random(2026);
+    for _ in 0..1_500 {
+        match random.below(40) {
+            0 => {
+                let size = |most| u16::try_from(1 + most).expect("a size");
+                session.resize(size(random.below(220)), size(random.below(60)));
+            }
+            // Now and then what was sent is handled and drawn before more comes.
+            1..6 => drop(session.wait_for(Duration::from_millis(30), |_| false)),
+            _ => session.send(KEYS[random.below(KEYS.len())]),
+        }
+    }
+    session.resize(WIDE.0, WIDE.1);
+    // Out of whatever prompt is open; then the program still does as it is told.
+    session.send("\x15\r:pods argocd\r");
+    session.wait_text("pods(argocd)[");
+    leave(session);
+    assert!(!demo.place.log().contains("panicked"), "{}", demo.place.log());
+}
