@@ -96,7 +96,7 @@ impl TableDecoder {
     }
 
     /// Objects in place of rows.
-    fn object(&mut self, event: EventKind, object: Object, interner: &mut Interner) -> Result<(), DecodeError> {
+    fn plain(&mut self, event: EventKind, object: Object, interner: &mut Interner) -> Result<(), DecodeError> {
         self.define(vec![
             ColumnDefinition { name: "Name".into(), format: "name".into(), ..ColumnDefinition::default() },
             ColumnDefinition { name: "Age".into(), r#type: "date".into(), ..ColumnDefinition::default() },
@@ -156,10 +156,10 @@ impl Decoder for TableDecoder {
             }
         } else if let Some(items) = answer.items {
             for item in items {
-                self.object(event, item, interner)?;
+                self.plain(event, item, interner)?;
             }
         } else {
-            self.object(event, Object { metadata: answer.metadata }, interner)?;
+            self.plain(event, Object { metadata: answer.metadata }, interner)?;
         }
         Ok(version)
     }
