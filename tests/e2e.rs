@@ -1,5 +1,15 @@
 //! What a person does: the real program in a terminal, on the simulated cluster.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
 #[path = "demo/mod.rs"]
 mod demo;
 #[path = "pty/mod.rs"]

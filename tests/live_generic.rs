@@ -4,10 +4,22 @@
 //! Skipped with a notice where `EKSCOPE_RIG_KUBECONFIG` does not name the kubeconfig of a rig (`tests/live/rig.sh`).
 //! `kubectl` is taken from `EKSCOPE_RIG_KUBECTL`, or from the path.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
+mod pty;
 mod rig;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -73,8 +85,9 @@ fn expected(rig: &Rig, path: &str) -> (Table, Vec<String>) {
         .iter()
         .map(|row| {
             let meta = &row["object"]["metadata"];
-            let cells = names.iter().cloned().zip(items(&row["cells"]).iter().cloned());
-            ((text(&meta["namespace"]), text(&meta["name"])), cells.collect())
+            let cells: Map<_, _> = names.iter().cloned().zip(items(&row["cells"]).iter().cloned()).collect();
+            // The name as it is printed: a storage class may be `gp3 (default)`.
+            ((text(&meta["namespace"]), text(&cells["name"])), cells)
         })
         .collect();
     (rows, ages)
@@ -217,19 +230,44 @@ const VALUES: &[&str] = &[
     r#"{"a.b": "dotted", "z": [1.5e-7, 1e20, true, null], "h": "<&>", "deepest": {"b": 1, "a": 2}}"#,
 ];
 
+/// A definition that goes with the test.
+struct Definition<'a> {
+    rig: &'a Rig,
+    name: &'static str,
+}
+
+impl<'a> Definition<'a> {
+    fn create(rig: &'a Rig, name: &'static str, text: &str) -> Self {
+        let definition = Self { rig, name };
+        definition.apply(text);
+        rig.kubectl(&["wait", "--for=condition=Established", &format!("crd/{name}")], "");
+        definition
+    }
+
+    fn apply(&self, text: &str) {
+        let output = self.rig.kubectl(&["apply", "--server-side", "-f", "-"], text);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn delete(&self) {
+        self.rig.kubectl(&["delete", "--ignore-not-found", "crd", self.name], "");
+    }
+}
+
+impl Drop for Definition<'_> {
+    fn drop(&mut self) {
+        self.delete();
+    }
+}
+
 #[test]
 fn odd_values_are_printed_as_the_server_prints_them() {
     let Some(rig) = Rig::find() else { return };
-    let apply = |text: &str| {
-        let output = rig.kubectl(&["apply", "--server-side", "-f", "-"], text);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
     let kind = Served {
         word: "oddities.printing.example.com".to_owned(),
         path: "/apis/printing.example.com/v1/oddities".to_owned(),
     };
-    apply(&plain());
-    rig.kubectl(&["wait", "--for=condition=Established", "crd/oddities.printing.example.com"], "");
+    let definition = Definition::create(&rig, "oddities.printing.example.com", &plain());
     let objects: String = VALUES
         .iter()
         .enumerate()
@@ -240,15 +278,64 @@ fn odd_values_are_printed_as_the_server_prints_them() {
             )
         })
         .collect();
-    apply(&objects);
-    let by_path = std::panic::catch_unwind(|| assert_eq!(compare(&rig, &kind), VALUES.len()));
+    definition.apply(&objects);
+    assert_eq!(compare(&rig, &kind), VALUES.len());
     // One column that we do not evaluate, and the server prints all of them.
-    apply(ODD);
-    let by_table = std::panic::catch_unwind(|| assert_eq!(compare(&rig, &kind), VALUES.len()));
-    rig.kubectl(&["delete", "crd", "oddities.printing.example.com"], "");
-    for outcome in [by_path, by_table] {
-        if let Err(panic) = outcome {
-            std::panic::resume_unwind(panic);
-        }
+    definition.apply(ODD);
+    assert_eq!(compare(&rig, &kind), VALUES.len());
+}
+
+#[test]
+fn a_definition_that_changes_or_goes_is_followed() {
+    let Some(rig) = Rig::find() else { return };
+    let text = |column: &str| {
+        format!(
+            r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: fleeting.moment.example.com}}
+spec:
+  group: moment.example.com
+  scope: Cluster
+  names: {{plural: fleeting, kind: Fleeting}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+    additionalPrinterColumns:
+    - {{name: {column}, type: string, jsonPath: .value}}
+"#
+        )
+    };
+    let object = "{apiVersion: moment.example.com/v1, kind: Fleeting, metadata: {name: one}, value: seen}";
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path().to_string_lossy().into_owned();
+    let mut screen = pty::Session::start(&pty::Options {
+        program: Path::new(env!("CARGO_BIN_EXE_ekscope")),
+        arguments: vec!["--kubeconfig".to_owned(), rig.kubeconfig.clone(), "namespaces".to_owned()],
+        environment: vec![("HOME".to_owned(), home.clone()), ("XDG_STATE_HOME".to_owned(), home)],
+        columns: 120,
+        rows: 20,
+    });
+    screen.wait_text("kube-system");
+    for round in 0..2 {
+        let definition = Definition::create(&rig, "fleeting.moment.example.com", &text("Before"));
+        definition.apply(object);
+        // The command line knows a kind as soon as it is discovered, and that takes a moment.
+        let known = (0..30).any(|_| {
+            screen.send(":fleeting\r");
+            screen.wait_for(Duration::from_secs(2), |screen| screen.contents().contains("BEFORE")).is_some()
+        });
+        assert!(known, "round {round}: {}", screen.text());
+        screen.wait_text("seen");
+        definition.apply(&text("After"));
+        screen.wait("the new column, with its value", |screen| {
+            let text = screen.contents();
+            text.contains("AFTER") && !text.contains("BEFORE") && text.contains("seen")
+        });
+        definition.delete();
+        screen.wait_text("no longer serves fleeting.moment.example.com");
+        screen.wait("another view", |screen| !screen.contents().contains("AFTER"));
     }
 }

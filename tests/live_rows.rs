@@ -4,6 +4,16 @@
 //! Skipped with a notice where `EKSCOPE_RIG_KUBECONFIG` does not name the kubeconfig of a rig (`tests/live/rig.sh`).
 //! `kubectl` is taken from `EKSCOPE_RIG_KUBECTL`, or from the path.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
 use std::{
     collections::BTreeMap,
     env,

@@ -2,11 +2,13 @@
 //! objects, whatever comes.
 
 #![allow(
+    clippy::cast_precision_loss,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::cast_precision_loss,
-    reason = "a test may fail"
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
 )]
 
 use std::collections::BTreeMap;

@@ -366,8 +366,10 @@ impl Model {
         }
     }
 
-    /// Leaves the views of a kind that the server no longer has.
+    /// Leaves the views, streams and rows of a kind that the server no longer has.
     fn close_kind(&mut self, kind: KindId) {
+        self.outbox.extend(self.streams.leave(kind).into_iter().map(Effect::Close));
+        self.world.forget(kind, &Covers::All);
         let shown = self.views.len();
         self.views.retain(|view| view.as_table().is_none_or(|view| view.kind != kind));
         if self.views.len() == shown {

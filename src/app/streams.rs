@@ -92,6 +92,11 @@ impl Streams {
         plan
     }
 
+    /// Forgets the streams of a kind, which are to be closed.
+    pub fn leave(&mut self, kind: KindId) -> Vec<StreamId> {
+        self.open.extract_if(.., |_, open| open.want.kind == kind).map(|(id, _)| id).collect()
+    }
+
     /// When a stream has to be closed next, Unix seconds.
     pub fn next_close(&self) -> Option<i64> {
         self.open.values().filter_map(|open| open.unused_since).min().map(|since| since + LINGER)

@@ -100,7 +100,9 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
         match order {
             Order::Connect { generation, session, preference } => {
                 streams.drain().for_each(|(_, task)| task.abort());
-                fetches.drain(..).chain(measuring.take()).for_each(|task| task.abort());
+                for task in fetches.drain(..).chain(measuring.take()) {
+                    task.abort();
+                }
                 cluster = Some(Rc::new(Cluster::new(session, preference, generation, out.clone())));
             }
             Order::Open { spec, decoder } => {

@@ -4,11 +4,13 @@
 //! `cargo bench --bench explorer` measures 100,000 pods; `-- --smoke` a small size, with gates on ratios and counts.
 
 #![allow(
+    clippy::cast_precision_loss,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::cast_precision_loss,
-    reason = "a test may fail"
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
 )]
 
 #[path = "../pty/mod.rs"]

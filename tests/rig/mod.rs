@@ -6,6 +6,8 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -37,14 +39,21 @@ impl Rig {
 
     /// A GET; HTTP/1.0, so that nothing comes in chunks.
     pub fn get(&self, path: &str, accept: &str) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy");
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").expect("a request");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        let split = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a body") + 4;
-        let head = String::from_utf8_lossy(&answer[..split]);
-        assert!(head.contains(" 200 "), "{path}: {head}");
-        serde_json::from_slice(&answer[split..]).expect("JSON")
+        loop {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy");
+            write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").expect("a request");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).expect("an answer");
+            let split = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a body") + 4;
+            let head = String::from_utf8_lossy(&answer[..split]);
+            if head.contains(" 429 ") {
+                // A definition has just changed; the server asks for a second.
+                thread::sleep(Duration::from_secs(1));
+                continue;
+            }
+            assert!(head.contains(" 200 "), "{path}: {head}");
+            return serde_json::from_slice(&answer[split..]).expect("JSON");
+        }
     }
 
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
@@ -62,8 +71,8 @@ impl Rig {
 
     pub fn ekscope(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_ekscope"))
-            .args(["--kubeconfig", &self.kubeconfig])
             .args(arguments)
+            .args(["--kubeconfig", &self.kubeconfig])
             .output()
             .expect("ekscope")
     }

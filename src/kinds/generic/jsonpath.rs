@@ -291,7 +291,9 @@ fn walk<'a>(input: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
         Node::Wildcard => Ok(input.into_iter().flat_map(Item::children).collect()),
         Node::Recursive => {
             let mut found = Vec::new();
-            input.into_iter().for_each(|item| descend(item, &mut found));
+            for item in input {
+                descend(item, &mut found);
+            }
             Ok(found)
         }
         Node::Slice(slice) => walk_slice(input, *slice),
@@ -342,7 +344,9 @@ fn descend<'a>(item: Item<'a>, found: &mut Vec<Item<'a>>) {
     let children = item.children();
     if !children.is_empty() {
         found.push(item);
-        children.into_iter().for_each(|child| descend(child, found));
+        for child in children {
+            descend(child, found);
+        }
     }
 }
 

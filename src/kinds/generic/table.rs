@@ -96,7 +96,7 @@ impl TableDecoder {
     }
 
     /// Objects in place of rows.
-    fn object(&mut self, event: EventKind, object: Object, interner: &mut Interner) -> Result<(), DecodeError> {
+    fn plain(&mut self, event: EventKind, object: Object, interner: &mut Interner) -> Result<(), DecodeError> {
         self.define(vec![
             ColumnDefinition { name: "Name".into(), format: "name".into(), ..ColumnDefinition::default() },
             ColumnDefinition { name: "Age".into(), r#type: "date".into(), ..ColumnDefinition::default() },
@@ -156,10 +156,10 @@ impl Decoder for TableDecoder {
             }
         } else if let Some(items) = answer.items {
             for item in items {
-                self.object(event, item, interner)?;
+                self.plain(event, item, interner)?;
             }
         } else {
-            self.object(event, Object { metadata: answer.metadata }, interner)?;
+            self.plain(event, Object { metadata: answer.metadata }, interner)?;
         }
         Ok(version)
     }
@@ -178,5 +178,140 @@ impl Decoder for TableDecoder {
 
     fn reshaped(&mut self) -> bool {
         std::mem::take(&mut self.outbox.reshaped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        kinds::generic::Row,
+        store::table::{Change, Changes, Uid},
+    };
+
+    fn feed(
+        decoder: &mut TableDecoder,
+        interner: &mut Interner,
+        event: EventKind,
+        answer: &Json,
+    ) -> (Bytes, Changes<Row>) {
+        let version = decoder.object(event, Encoding::Json, Bytes::from(answer.to_string()), interner).unwrap();
+        (version, *decoder.take().1.downcast::<Changes<Row>>().unwrap())
+    }
+
+    fn leases(rows: &Json) -> Json {
+        json!({
+            "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "7"},
+            "columnDefinitions": [
+                {"name": "Name", "type": "string", "format": "name", "description": "The name. Of it.", "priority": 0},
+                {"name": "Holder", "type": "string", "format": "", "description": "", "priority": 0},
+                {"name": "Count", "type": "integer", "format": "", "description": "", "priority": 1},
+                {"name": "Seen", "type": "date", "format": "", "description": "", "priority": 0},
+                {"name": "Age", "type": "string", "format": "", "description": "", "priority": 0},
+            ],
+            "rows": rows,
+        })
+    }
+
+    fn row(name: &str, cells: &Json) -> Json {
+        let uid = "00000000-0000-0000-0000-0000000000ff";
+        let metadata = json!({"name": name, "namespace": "n", "uid": uid, "creationTimestamp": "2026-01-31T12:00:00Z"});
+        json!({"cells": cells, "object": {"kind": "PartialObjectMetadata", "metadata": metadata}})
+    }
+
+    #[test]
+    fn a_table_becomes_typed_cells_under_its_own_columns() {
+        let (mut decoder, mut interner) = (TableDecoder::new(true), Interner::default());
+        let long = "x".repeat(100);
+        let table = leases(&json!([
+            row("a", &json!(["a", "robot", 3, "5m", "2d"])),
+            row("gp3", &json!(["gp3 (default)", long, null, "<unknown>"])),
+        ]));
+        let before = Timestamp::now().as_second() - 300;
+        let (version, changes) = feed(&mut decoder, &mut interner, EventKind::Present, &table);
+        assert_eq!(version, "7");
+        let columns = decoder.columns().unwrap();
+        let ids: Vec<_> = columns.iter().map(|column| (&*column.id, column.wide)).collect();
+        assert_eq!(
+            ids,
+            [
+                ("namespace", false),
+                ("name", false),
+                ("holder", false),
+                ("count", true),
+                ("seen", false),
+                ("age", false)
+            ]
+        );
+        assert_eq!((&*columns[1].help, &*columns[2].title), ("The name", "HOLDER"));
+        let Change::Upsert(meta, first) = &changes.changes[0] else { panic!("a row") };
+        assert_eq!(
+            (meta.name.of(&changes.names), interner.get(meta.namespace), meta.created),
+            ("a", "n", 1_769_860_800)
+        );
+        let robot = interner.text("robot");
+        assert_eq!(first.cells[..4], [Cell::Namespace, Cell::Name, Cell::Shared(robot), Cell::Int(3)]);
+        assert!(matches!(first.cells[4], Cell::Since(at) if (before..=before + 60).contains(&at)), "{:?}", first.cells);
+        assert_eq!(first.cells[5], Cell::Created, "it goes on by itself");
+        let Change::Upsert(_, second) = &changes.changes[1] else { panic!("a row") };
+        let texts = ["gp3 (default)", "<unknown>"].map(|text| Cell::Shared(interner.text(text)));
+        assert_eq!(second.cells[1], texts[0], "as it is printed, and not as it is called");
+        assert_eq!(second.cells[2..5], [Cell::Text(long.into()), Cell::Missing, texts[1].clone()]);
+        assert_eq!(second.cells[5], Cell::Missing, "a cell too few");
+    }
+
+    #[test]
+    fn later_events_have_no_columns_and_other_columns_ask_for_a_new_list() {
+        let (mut decoder, mut interner) = (TableDecoder::new(true), Interner::default());
+        let mut table = leases(&json!([row("a", &json!(["a", "robot", 3, "5m", "2d"]))]));
+        feed(&mut decoder, &mut interner, EventKind::Present, &table);
+        decoder.columns();
+        table["columnDefinitions"] = json!(null);
+        let (_, changes) = feed(&mut decoder, &mut interner, EventKind::Deleted, &table);
+        let uid = Uid::parse(b"00000000-0000-0000-0000-0000000000ff");
+        assert!(matches!(changes.changes[..], [Change::Remove(gone)] if gone == uid), "{changes:?}");
+        assert!(decoder.columns().is_none() && !decoder.reshaped());
+        table["columnDefinitions"] = json!([{"name": "Name", "type": "string", "format": "name"}]);
+        feed(&mut decoder, &mut interner, EventKind::Present, &table);
+        assert_eq!(decoder.columns().map(|columns| columns.len()), Some(2));
+        assert!(decoder.reshaped() && !decoder.reshaped(), "told once");
+    }
+
+    #[test]
+    fn rows_without_their_objects_are_known_by_name() {
+        let (mut decoder, mut interner) = (TableDecoder::new(false), Interner::default());
+        let table = leases(&json!([{"cells": ["a", "robot", 3, "5m", "2d"], "object": null}]));
+        let (_, changes) = feed(&mut decoder, &mut interner, EventKind::Present, &table);
+        let Change::Upsert(meta, row) = &changes.changes[0] else { panic!("a row") };
+        assert_eq!((meta.name.of(&changes.names), meta.uid), ("a", Uid::hashed(&[b"", b"a"])));
+        assert_eq!(row.cells[4], Cell::Shared(interner.text("2d")), "there is no instant to count from");
+        let nameless = leases(&json!([{"cells": [], "object": null}]));
+        let nameless = Bytes::from(nameless.to_string());
+        assert!(decoder.object(EventKind::Present, Encoding::Json, nameless, &mut interner).is_err());
+    }
+
+    #[test]
+    fn a_server_without_tables_gives_names_and_ages() {
+        let (mut decoder, mut interner) = (TableDecoder::new(true), Interner::default());
+        let object = |name: &str| json!({"metadata": {"name": name, "namespace": "n", "creationTimestamp": "2026-01-31T12:00:00Z"}});
+        let list =
+            json!({"kind": "ThingList", "metadata": {"resourceVersion": "9"}, "items": [object("a"), object("b")]});
+        let (version, changes) = feed(&mut decoder, &mut interner, EventKind::Present, &list);
+        assert_eq!((&*version, changes.changes.len()), (&b"9"[..], 2));
+        let ids: Vec<_> = decoder.columns().unwrap().into_iter().map(|column| column.id).collect();
+        assert_eq!(ids, ["namespace", "name", "age"]);
+        let (_, changes) = feed(&mut decoder, &mut interner, EventKind::Present, &object("c"));
+        let Change::Upsert(_, row) = &changes.changes[0] else { panic!("a row") };
+        assert_eq!(row.cells[..], [Cell::Namespace, Cell::Name, Cell::Created]);
+    }
+
+    #[test]
+    fn ids_are_unique_whatever_the_columns_are_called() {
+        let column = |name: &str| ColumnDefinition { name: name.to_owned(), ..ColumnDefinition::default() };
+        let definitions = ["Name", "Namespace", "NAME", "Name"].map(column);
+        let ids: Vec<_> = columns(true, definitions.iter()).into_iter().map(|column| column.id).collect();
+        assert_eq!(ids, ["namespace", "name", "namespace-2", "name-2", "name-3"]);
     }
 }

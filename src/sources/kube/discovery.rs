@@ -28,8 +28,8 @@ const SILENCE: Duration = Duration::from_secs(90);
 const QUIET: Duration = Duration::from_secs(1);
 const AT_LATEST: Duration = Duration::from_secs(5);
 /// After a failure, and where definitions may not be watched.
-const LATER: Duration = Duration::from_secs(60);
-const SELDOM: Duration = Duration::from_secs(600);
+const LATER: Duration = Duration::from_mins(1);
+const SELDOM: Duration = Duration::from_mins(10);
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;\
      v=v2beta1;as=APIGroupDiscoveryList,application/json";
@@ -57,7 +57,8 @@ struct Metadata {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Version {
-    version: String,
+    #[serde(rename = "version")]
+    name: String,
     resources: Vec<Resource>,
     /// `Stale` where the group's own server does not answer.
     freshness: String,
@@ -66,11 +67,13 @@ struct Version {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Resource {
-    resource: String,
+    #[serde(rename = "resource")]
+    plural: String,
     response_kind: Option<ResponseKind>,
     scope: String,
     short_names: Vec<String>,
-    singular_resource: String,
+    #[serde(rename = "singularResource")]
+    singular: String,
     verbs: Vec<String>,
 }
 
@@ -189,12 +192,18 @@ fn aggregated(group: &Group, served: &mut Served) {
             add(
                 &mut served.kinds,
                 &group.metadata.name,
+<<<<<<< HEAD
                 &version.version,
                 &Found {
                     plural: &resource.resource,
+=======
+                &version.name,
+                &Found {
+                    plural: &resource.plural,
+>>>>>>> generic
                     kind: resource.response_kind.as_ref().map_or("", |kind| kind.kind.as_str()),
                     namespaced: resource.scope == "Namespaced",
-                    singular: &resource.singular_resource,
+                    singular: &resource.singular,
                     short: &resource.short_names,
                     verbs: &resource.verbs,
                 },

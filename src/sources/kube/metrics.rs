@@ -33,7 +33,7 @@ use crate::{
 /// metrics-server measures every 15 s; more often than twice a minute nobody looks.
 const EVERY: Duration = Duration::from_secs(30);
 /// How often what is absent or forbidden is asked for again.
-const SELDOM: Duration = Duration::from_secs(300);
+const SELDOM: Duration = Duration::from_mins(5);
 /// How long an answer may stop.
 const SILENCE: Duration = Duration::from_secs(15);
 /// Objects of a page, where the server has pages.
