@@ -192,15 +192,9 @@ fn aggregated(group: &Group, served: &mut Served) {
             add(
                 &mut served.kinds,
                 &group.metadata.name,
-<<<<<<< HEAD
-                &version.version,
-                &Found {
-                    plural: &resource.resource,
-=======
                 &version.name,
                 &Found {
                     plural: &resource.plural,
->>>>>>> generic
                     kind: resource.response_kind.as_ref().map_or("", |kind| kind.kind.as_str()),
                     namespaced: resource.scope == "Namespaced",
                     singular: &resource.singular,
