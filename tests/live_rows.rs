@@ -7,6 +7,7 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,
+    clippy::float_cmp,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
