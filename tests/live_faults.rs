@@ -123,8 +123,7 @@ impl Rig {
             .lines()
             .filter(|line| line.starts_with("apiserver_request_total{"))
             .filter(|line| line.contains("resource=\"pods\"") && line.contains("verb=\"LIST\""))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .map(|count| count as u64)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
             .sum()
     }
 }
