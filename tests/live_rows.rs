@@ -63,6 +63,7 @@ impl Rig {
     /// `None`, with a notice, where there is no rig.
     fn find() -> Option<Self> {
         let Ok(kubeconfig) = env::var("EKSCOPE_RIG_KUBECONFIG") else {
+            assert!(env::var_os("EKSCOPE_RIG_REQUIRED").is_none(), "EKSCOPE_RIG_KUBECONFIG names no live rig");
             eprintln!("SKIPPED: EKSCOPE_RIG_KUBECONFIG names no live rig (tests/live/rig.sh start)");
             return None;
         };

@@ -116,13 +116,13 @@ impl Streams {
 
     /// The streams that answer for a view.
     pub fn of(&self, wants: &[Want]) -> Vec<&Stream> {
-        let serves = |open: &&Open| wants.iter().any(|want| open.want.serves(want));
+        let serves = |open: &&Open| wants.iter().any(|want| open.want.serves(want) && !open.is_denied_for(want));
         self.open.values().filter(serves).map(|open| &open.stream).collect()
     }
 
     /// Whether a stream that is still open answers for these rows too.
     pub fn covers(&self, want: &Want) -> bool {
-        self.open.values().any(|open| open.want.serves(want))
+        self.open.values().any(|open| open.want.serves(want) && !open.is_denied_for(want))
     }
 }
 
@@ -186,5 +186,7 @@ mod tests {
         streams.granted.insert(KindId::new(0), vec!["a".to_owned(), "b".to_owned()]);
         let wants = streams.wants(KindId::new(0), true, &Scope::All);
         assert_eq!(streams.plan(&wants, 1).open.len(), 2);
+        assert_eq!(streams.of(&wants).len(), 2, "the refused stream answers for nothing");
+        assert!(!streams.covers(&want(0, Some("c"))));
     }
 }

@@ -21,6 +21,8 @@ trap stop EXIT
 "$here/rig.sh" start "$dir" --die-with $$
 "$here/rig.sh" seed "$dir" cases crds workloads bulk --nodes 300 --pods 3000 metrics
 
+# A test that finds no rig now fails.
+export EKSCOPE_RIG_REQUIRED=1
 export EKSCOPE_RIG_DIR=$dir
 export EKSCOPE_RIG_KUBECONFIG=$dir/kubeconfig
 EKSCOPE_RIG_KUBECTL=$("$here/rig.sh" bin)/kubectl

@@ -1,0 +1,300 @@
+//! What goes wrong with a server, and what the user sees of it: rows stay, the title says how old they are, the program
+//! comes back by itself and asks no more than it must.
+
+#[path = "demo/mod.rs"]
+mod demo;
+#[path = "pty/mod.rs"]
+mod pty;
+
+use std::collections::BTreeSet;
+
+use demo::{Demo, still, wait, with_faults};
+use ekscope::sim::{Faults, Forbid, Handle, RequestLog, Throttle, WatchListFault};
+use pty::Session;
+use serde_json::Value;
+
+const SIZE: (u16, u16) = (160, 40);
+const PODS: &str = "/api/v1/pods";
+
+fn pods(demo: &Demo) -> Session {
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    session.wait_text("● live");
+    session
+}
+
+/// Requests for a whole list of pods: pages, and watches that begin with everything.
+fn lists(log: &RequestLog) -> usize {
+    let whole = |verb: &str, query: &str| match verb {
+        "list" => !query.contains("continue="),
+        _ => query.contains("sendInitialEvents=true"),
+    };
+    log.requests.iter().filter(|request| request.path == PODS && whole(&request.verb, &request.query)).count()
+}
+
+fn watches(log: &RequestLog) -> u64 {
+    log.count("watch", PODS)
+}
+
+/// Identity of every row, for comparison.
+fn names(rows: &[Value]) -> BTreeSet<(String, String)> {
+    let text = |row: &Value, column: &str| row[column].as_str().unwrap_or_default().to_owned();
+    rows.iter().map(|row| (text(row, "namespace"), text(row, "name"))).collect()
+}
+
+/// Deletes an object, as another client would.
+fn delete(server: &Handle, path: &str) {
+    wait(async {
+        let kubeconfig = kube::config::Kubeconfig::from_yaml(&server.kubeconfig()).expect("a kubeconfig");
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
+        let client = kube::Client::try_from(config).expect("a client");
+        let request = http::Request::delete(path).body(Vec::new()).expect("a request");
+        client.request_text(request).await.expect("the object is deleted");
+    });
+}
+
+#[test]
+fn dropped_connections_are_taken_up_again_without_a_new_list() {
+    let demo = Demo::start(still());
+    let count = demo.pods();
+    let session = pods(&demo);
+    let before = demo.requests();
+    for drop in 1..=3 {
+        let known = watches(&demo.requests());
+        demo.server.drop_connections();
+        while watches(&demo.requests()) == known {
+            std::thread::yield_now();
+        }
+        session.wait_text("● live");
+        assert!(session.text().contains(&format!("pods(all)[{count}")), "drop {drop}: rows stay\n{}", session.text());
+    }
+    assert_eq!(lists(&demo.requests()), lists(&before), "a watch goes on from its version");
+}
+
+#[test]
+fn rows_of_a_server_that_is_gone_stay_and_are_called_stale() {
+    let demo = Demo::start(still());
+    let count = demo.pods();
+    let session = pods(&demo);
+    let before = lists(&demo.requests());
+    demo.server
+        .set_faults(Faults { throttle: Some(Throttle { requests: u32::MAX, retry_after_s: 1 }), ..Faults::default() });
+    demo.server.drop_connections();
+    session.wait_text("stale since");
+    assert!(session.text().contains(&format!("pods(all)[{count}")), "rows stay\n{}", session.text());
+    assert!(session.text().contains("Running"));
+    demo.server.set_faults(Faults::default());
+    session.wait("the end of staleness", |screen| !screen.contents().contains("stale"));
+    session.wait_text("● live");
+    assert_eq!(lists(&demo.requests()), before, "a watch goes on from its version");
+}
+
+#[test]
+fn garbage_and_cut_frames_cost_no_row() {
+    for faults in [
+        Faults { garbage_after_frames: Some(5), ..Faults::default() },
+        Faults { cut_after_bytes: Some(20_000), cuts: Some(2), ..Faults::default() },
+    ] {
+        let demo = Demo::start(still());
+        let count = demo.pods();
+        let session = pods(&demo);
+        let lists_before = lists(&demo.requests());
+        let known = watches(&demo.requests());
+        demo.server.set_faults(faults.clone());
+        demo.server.drop_connections();
+        // Changes make frames: enough for the garbage, or for the cut, to come.
+        while watches(&demo.requests()) < known + 2 {
+            wait(demo.server.step(5));
+        }
+        demo.server.set_faults(Faults::default());
+        session.wait_text("● live");
+        session.wait(&format!("about {count} rows"), |screen| screen.contents().contains("pods(all)["));
+        let shown = lists(&demo.requests()) - lists_before;
+        assert!(shown <= 1, "{faults:?}: {shown} new lists");
+        session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    }
+}
+
+#[test]
+fn a_first_list_that_is_cut_is_asked_for_again() {
+    let demo = Demo::start(with_faults(Faults { cut_after_bytes: Some(30_000), cuts: Some(3), ..Faults::default() }));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    session.wait_text("● live");
+}
+
+#[test]
+fn after_a_410_the_list_is_read_anew_without_a_blank_screen() {
+    let demo = Demo::start(still());
+    let session = pods(&demo);
+    let rows = demo.rows(&["pods", "-A"]);
+    // A short name: long ones are shortened on screen.
+    let gone = rows.iter().filter_map(|row| row["name"].as_str()).find(|name| name.starts_with("argocd-redis"));
+    let name = gone.expect("a pod of argocd");
+    session.wait_text(name);
+    let before = lists(&demo.requests());
+    // While nobody watches, a pod goes and the history with it.
+    demo.server.set_faults(Faults { hang: vec![PODS.to_owned()], ..Faults::default() });
+    demo.server.drop_connections();
+    delete(&demo.server, &format!("/api/v1/namespaces/argocd/pods/{name}"));
+    demo.server.forget_history();
+    demo.server.set_faults(Faults::default());
+    demo.server.drop_connections();
+    session.wait(&format!("{name} to go"), |screen| {
+        let text = screen.contents();
+        assert!(text.contains("argocd"), "the screen went blank:\n{text}");
+        !text.contains(name)
+    });
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    let again = lists(&demo.requests()) - before;
+    assert!((1..=2).contains(&again), "{again} new lists");
+}
+
+#[test]
+fn a_token_file_is_read_again_when_the_server_refuses_the_token() {
+    let mut demo = Demo::start(still());
+    let token = demo.place.path("token");
+    std::fs::write(&token, demo.server.token()).expect("a token file");
+    let kubeconfig = demo.server.kubeconfig();
+    let kubeconfig =
+        kubeconfig.replace(&format!("token: {}", demo.server.token()), &format!("tokenFile: {}", token.display()));
+    std::fs::write(demo.place.kubeconfig(), kubeconfig).expect("a kubeconfig");
+    let session = pods(&demo);
+    let new = wait(demo.server.rotate_token()).expect("a token");
+    std::fs::write(&token, new).expect("a token file");
+    let known = watches(&demo.requests());
+    demo.server.drop_connections();
+    // The first attempt is refused, the second has the new token.
+    while watches(&demo.requests()) < known + 2 {
+        std::thread::yield_now();
+    }
+    session.wait_text("● live");
+    let mut session = session;
+    session.send(":secrets\r");
+    session.wait_text("Opaque");
+    assert!(watches(&demo.requests()) <= known + 4, "the server is not asked over and over");
+}
+
+#[test]
+fn a_credential_plugin_runs_once_more_after_a_401() {
+    let mut demo = Demo::start(still());
+    let (token, runs, plugin) = (demo.place.path("token"), demo.place.path("runs"), demo.place.path("plugin"));
+    std::fs::write(&token, demo.server.token()).expect("a token file");
+    let script = format!(
+        "#!/bin/sh\necho run >> {}\nprintf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\
+         \"ExecCredential\",\"status\":{{\"token\":\"%s\"}}}}' \"$(cat {})\"\n",
+        runs.display(),
+        token.display()
+    );
+    std::fs::write(&plugin, script).expect("a plugin");
+    let user = format!(
+        "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      command: /bin/sh\n      args: [\"{}\"]\n      \
+         interactiveMode: Never",
+        plugin.display()
+    );
+    let kubeconfig = demo.server.kubeconfig().replace(&format!("token: {}", demo.server.token()), &user);
+    std::fs::write(demo.place.kubeconfig(), kubeconfig).expect("a kubeconfig");
+    let count = || std::fs::read_to_string(&runs).unwrap_or_default().lines().count();
+    let session = pods(&demo);
+    session.wait_text("nodes 6/6");
+    assert_eq!(count(), 1, "once for all streams");
+    let new = wait(demo.server.rotate_token()).expect("a token");
+    std::fs::write(&token, new).expect("a token file");
+    let known = watches(&demo.requests());
+    demo.server.drop_connections();
+    while watches(&demo.requests()) < known + 2 {
+        std::thread::yield_now();
+    }
+    session.wait_text("● live");
+    assert_eq!(count(), 2, "once more for all streams");
+}
+
+#[test]
+fn where_the_cluster_is_forbidden_namespaces_are_shown() {
+    let forbid =
+        |resource: &str| Forbid { verb: "*".into(), resource: resource.into(), namespace: Some(String::new()) };
+    let demo = Demo::start(with_faults(Faults { forbid: vec![forbid("pods")], ..Faults::default() }));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text("pods(amazon-cloudwatch,argocd,");
+    session.wait_text("argocd-redis");
+    drop(session);
+    assert_eq!(demo.rows(&["pods", "-A"]).len(), demo.pods(), "the namespaces together have all");
+
+    let demo = Demo::start(with_faults(Faults {
+        forbid: vec![Forbid { verb: "*".into(), resource: "pods".into(), namespace: None }],
+        ..Faults::default()
+    }));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text("cannot list /api/v1/pods");
+    session.wait_text("ask for: kubectl create role");
+}
+
+#[test]
+fn a_server_without_watch_lists_is_asked_for_one_once() {
+    for watch_list in [WatchListFault::Invalid, WatchListFault::ErrorEvent] {
+        // More pods than the first page holds: only then is a stream asked for.
+        let demo =
+            Demo::start(ekscope::sim::Options { pods: 400, ..with_faults(Faults { watch_list, ..Faults::default() }) });
+        let mut session = demo.open(&["pods", "-A"], SIZE);
+        session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+        session.send(":secrets\r");
+        session.wait_text("secrets(all)[");
+        session.wait_text("Opaque");
+        let asked = |group: &str| {
+            let log = demo.requests();
+            log.requests
+                .iter()
+                .filter(|request| request.path.starts_with(group) && request.query.contains("sendInitialEvents"))
+                .count()
+        };
+        // Streams that were on their way at the same time may have asked too.
+        assert!(asked("/api/v1/") <= 2, "{watch_list:?}: asked {} times", asked("/api/v1/"));
+        let before = asked("/api/v1/");
+        session.send(":configmaps\r");
+        session.wait("configmaps", |screen| {
+            let text = screen.contents();
+            text.contains("configmaps(all)[") && !text.contains("…]")
+        });
+        assert_eq!(asked("/api/v1/"), before, "{watch_list:?}: it is remembered");
+    }
+}
+
+#[test]
+fn a_throttled_start_waits_as_long_as_it_is_told() {
+    let demo = Demo::start(with_faults(Faults {
+        throttle: Some(Throttle { requests: 2, retry_after_s: 1 }),
+        ..Faults::default()
+    }));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    let log = demo.requests();
+    assert!(lists(&log) <= 5, "{} lists", lists(&log));
+}
+
+#[test]
+fn protobuf_and_json_give_the_same_rows() {
+    let demo = Demo::start(still());
+    for kind in ["pods", "nodes", "deployments", "services", "namespaces", "secrets"] {
+        let one = demo.rows(&[kind, "-A", "--encoding", "protobuf"]);
+        let other = demo.rows(&[kind, "-A", "--encoding", "json"]);
+        assert!(!one.is_empty(), "{kind}");
+        assert_eq!(names(&one), names(&other), "{kind}");
+        let still = |row: &Value| {
+            let mut row = row.as_object().expect("a row").clone();
+            // Time goes on, and metrics are measured anew.
+            row.retain(|column, value| {
+                !column.contains("age")
+                    && !column.contains("seen")
+                    && !["cpu", "mem", "%cpu", "%mem"].contains(&column.as_str())
+                    && !column.contains("%cpu")
+                    && !column.contains("%mem")
+                    && !value.is_null()
+            });
+            row
+        };
+        assert_eq!(one.iter().map(still).collect::<Vec<_>>(), other.iter().map(still).collect::<Vec<_>>(), "{kind}");
+    }
+    let log = demo.requests();
+    assert!(log.requests.iter().any(|request| request.accept.starts_with("application/vnd.kubernetes.protobuf")));
+}

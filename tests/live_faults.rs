@@ -1,0 +1,212 @@
+//! What goes wrong with a real API server: killed and restarted, too old a version, users with few rights, servers that
+//! cannot stream lists.
+//!
+//! Skipped with a notice where `EKSCOPE_RIG_DIR` does not name the folder of a rig (`tests/live/rig.sh`); the users' part
+//! wants its seeds (`users` and `workloads`).
+
+#[path = "demo/mod.rs"]
+mod demo;
+#[path = "pty/mod.rs"]
+mod pty;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Instant,
+};
+
+use demo::Place;
+use pty::Session;
+
+const SIZE: (u16, u16) = (160, 40);
+
+/// A running rig, and a place whose kubeconfig leads to it.
+struct Rig {
+    dir: PathBuf,
+    place: Place,
+    /// Stopped at the end, where the test started it.
+    own: Option<tempfile::TempDir>,
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/rig.sh")
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Whether there are live tests at all; a notice where there are none.
+fn wanted() -> Option<PathBuf> {
+    let dir = env::var_os("EKSCOPE_RIG_DIR").map(PathBuf::from);
+    assert!(dir.is_some() || env::var_os("EKSCOPE_RIG_REQUIRED").is_none(), "EKSCOPE_RIG_DIR names no live rig");
+    if dir.is_none() {
+        eprintln!("SKIPPED: EKSCOPE_RIG_DIR names no live rig (tests/live/rig.sh start)");
+    }
+    dir
+}
+
+impl Rig {
+    /// A rig of this test's own, because what goes wrong with it must not touch other tests: API server and etcd only.
+    fn start(options: &[&str]) -> Option<Self> {
+        wanted()?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().to_owned();
+        // Kept only once the rig runs; a start that fails leaves nothing behind by itself.
+        let me = std::process::id().to_string();
+        // No pipe: the servers would hold it open.
+        let log = std::fs::File::create(dir.join("start.log")).expect("a log");
+        let started = Command::new(script())
+            .arg("start")
+            .arg(&dir)
+            .args(["--bare", "--die-with", &me])
+            .args(options)
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .status()
+            .expect("rig.sh runs");
+        let said = std::fs::read_to_string(dir.join("start.log")).unwrap_or_default();
+        assert!(started.success(), "rig.sh start {options:?}: {said}");
+        let rig = Self { place: Self::place(&dir, "admin"), dir, own: Some(folder) };
+        rig.control(&["seed"], &["bulk", "--nodes", "20", "--pods", "300"]);
+        Some(rig)
+    }
+
+    fn place(dir: &Path, user: &str) -> Place {
+        let place = Place::new();
+        let text = std::fs::read_to_string(dir.join("kubeconfig")).expect("the rig's kubeconfig");
+        let lines = text.lines().map(|line| match line.split_once(':') {
+            Some(("current-context", _)) => format!("current-context: {user}"),
+            _ => line.to_owned(),
+        });
+        std::fs::write(place.kubeconfig(), lines.collect::<Vec<_>>().join("\n")).expect("a kubeconfig");
+        place
+    }
+
+    fn control(&self, command: &[&str], rest: &[&str]) {
+        let log = std::fs::File::create(self.dir.join("control.log")).expect("a log");
+        let done = Command::new(script())
+            .args(command)
+            .arg(&self.dir)
+            .args(rest)
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .status()
+            .expect("rig.sh runs");
+        let said = std::fs::read_to_string(self.dir.join("control.log")).unwrap_or_default();
+        assert!(done.success(), "rig.sh {command:?}: {said}");
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let program = env::var("EKSCOPE_RIG_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+        let output = run(Command::new(program).arg("--kubeconfig").arg(self.dir.join("kubeconfig")).args(arguments));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.kubectl(&["get", what, "-A", "--no-headers", "-o", "name"]).lines().count()
+    }
+
+    fn open(&self) -> Session {
+        let session = self.place.open(&["pods", "-A"], SIZE);
+        session.wait_text(&format!("pods(all)[{}]", self.count("pods")));
+        session
+    }
+
+    /// How many whole lists of pods the API server was asked for: `LIST`s, and watches are counted apart.
+    fn lists(&self) -> u64 {
+        let metrics = self.kubectl(&["get", "--raw", "/metrics"]);
+        metrics
+            .lines()
+            .filter(|line| line.starts_with("apiserver_request_total{"))
+            .filter(|line| line.contains("resource=\"pods\"") && line.contains("verb=\"LIST\""))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if self.own.is_some() {
+            let _ = Command::new(script()).arg("stop").arg(&self.dir).output();
+        }
+    }
+}
+
+#[test]
+fn a_server_that_was_killed_is_taken_up_again() {
+    let Some(rig) = Rig::start(&[]) else { return };
+    let count = rig.count("pods");
+    let session = rig.open();
+    session.wait_text("● live");
+    rig.control(&["kill-apiserver"], &[]);
+    session.wait_text("stale since");
+    assert!(session.text().contains(&format!("pods(all)[{count}")), "rows stay:\n{}", session.text());
+    rig.control(&["start-apiserver"], &[]);
+    let restarted = rig.lists();
+    session.wait("the end of staleness", |screen| !screen.contents().contains("stale"));
+    session.wait_text("● live");
+    session.wait_text(&format!("pods(all)[{count}]"));
+    let lists = rig.lists() - restarted;
+    // `kubectl` above counts too, and a history that began anew may cost one list.
+    assert!(lists <= 3, "{lists} lists after the restart");
+}
+
+#[test]
+fn a_deleted_pod_leaves_the_screen() {
+    let Some(rig) = Rig::start(&[]) else { return };
+    let session = rig.open();
+    session.wait_text("● live");
+    let count = rig.count("pods");
+    let first =
+        rig.kubectl(&["get", "pods", "-A", "--no-headers", "-o", "custom-columns=:metadata.namespace,:metadata.name"]);
+    let mut words = first.lines().next().expect("a pod").split_whitespace();
+    let (namespace, name) = (words.next().expect("a namespace"), words.next().expect("a name"));
+    rig.kubectl(&["delete", "pod", "-n", namespace, name, "--grace-period=0", "--force"]);
+    let returned = Instant::now();
+    let gone = session.wait_text(&format!("pods(all)[{}]", count - 1));
+    eprintln!("gone {:?} after kubectl returned", gone.saturating_duration_since(returned));
+}
+
+#[test]
+fn servers_that_cannot_stream_lists_give_all_rows() {
+    for option in ["--no-watchlist", "--old-etcd"] {
+        let Some(rig) = Rig::start(&[option]) else { return };
+        let session = rig.open();
+        session.wait_text("● live");
+        drop(session);
+        for encoding in ["protobuf", "json"] {
+            let rows = rig.place.rows(&["pods", "-A", "--encoding", encoding]);
+            assert_eq!(rows.len(), rig.count("pods"), "{option} {encoding}");
+        }
+    }
+}
+
+#[test]
+fn users_see_what_they_may() {
+    let Some(dir) = wanted() else { return };
+    let rig = |user: &str| Rig { dir: dir.clone(), place: Rig::place(&dir, user), own: None };
+    let admin = rig("admin");
+    let of = |namespace: &str| admin.kubectl(&["get", "pods", "-n", namespace, "-o", "name"]).lines().count();
+
+    // May list namespaces, and pods in team-a only.
+    let reader = rig("nsreader");
+    assert_eq!(reader.place.rows(&["pods", "-A"]).len(), of("team-a"));
+    let session = reader.place.open(&["pods", "-A"], SIZE);
+    session.wait_text("pods(team-a)[");
+
+    // May not list namespaces, but see the pods of two.
+    let team = rig("team");
+    assert_eq!(team.place.rows(&["pods", "-n", "team-a,team-b"]).len(), of("team-a") + of("team-b"));
+
+    let nobody = rig("nobody");
+    let output = nobody.place.get(&["pods", "-A"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("forbidden") && said.contains("ask for"), "{said}");
+    let session = nobody.place.open(&["pods", "-A"], SIZE);
+    session.wait_text("cannot list /api/v1/pods");
+}
