@@ -64,6 +64,7 @@ pub async fn run(
             last_frame = Some(Instant::now());
         }
         if let Some(code) = model.quit {
+            runtime.save_now(&model);
             return Ok(code);
         }
         let deadline = next_wake(&model, data, last_frame, between);

@@ -544,6 +544,9 @@ impl Model {
             return "all".to_owned();
         }
         match (&view.lens.scope, self.streams.granted.get(&view.kind)) {
+            (Scope::All, Some(granted)) if granted.len() > 3 => {
+                format!("{},+{}", granted[..3].join(","), granted.len() - 3)
+            }
             (Scope::All, Some(granted)) if !granted.is_empty() => granted.join(","),
             (scope, _) => scope.title(),
         }

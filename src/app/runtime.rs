@@ -161,6 +161,15 @@ impl Runtime {
         off_the_loop("history", move || history::append(&path, &line));
     }
 
+    /// Writes what is to be remembered before the program ends: a thread of its own would not live to do it.
+    pub fn save_now(&self, model: &Model) {
+        if let Some(dirs) = &self.dirs
+            && let Err(problem) = model.state.save(&dirs.state.join("state.json"))
+        {
+            tracing::warn!("{problem}");
+        }
+    }
+
     /// Writes what is to be remembered, off the loop.
     fn save(&self, model: &Model) {
         let Some(dirs) = &self.dirs else { return };

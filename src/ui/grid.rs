@@ -191,8 +191,10 @@ mod tests {
     #[test]
     fn the_least_important_goes_first_and_names_shrink() {
         let slots = fit(&[wish(60, 0), wish(10, 3), wish(6, 1)], 50, 0);
+        assert_eq!(slots.iter().map(|slot| slot.width).collect::<Vec<_>>(), [30, 10, 6], "the name gives way first");
+        let slots = fit(&[wish(60, 0), wish(10, 3), wish(6, 1)], 40, 0);
         assert_eq!(slots.iter().map(|slot| slot.column).collect::<Vec<_>>(), [0, 2]);
-        assert_eq!(slots[0].width, 42);
+        assert_eq!(slots[0].width, 32);
         for width in 0..60 {
             let slots = fit(&[wish(60, 0), wish(10, 3), wish(6, 1), wish(30, 0)], width, 0);
             assert!(slots.iter().all(|slot| slot.x + slot.width <= width), "{width}: {slots:?}");
