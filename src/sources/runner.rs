@@ -99,8 +99,8 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     while let Some(order) = orders.recv().await {
         match order {
             Order::Connect { generation, session, preference } => {
-                streams.drain().for_each(|(_, task)| task.abort());
-                for task in fetches.drain(..).chain(measuring.take()) {
+                let open = streams.drain().map(|(_, task)| task);
+                for task in open.chain(fetches.drain(..)).chain(measuring.take()) {
                     task.abort();
                 }
                 cluster = Some(Rc::new(Cluster::new(session, preference, generation, out.clone())));
