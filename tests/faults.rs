@@ -54,6 +54,15 @@ fn delete(server: &Handle, path: &str) {
     });
 }
 
+/// Waits until it holds, as long as a test may wait for anything.
+fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + pty::PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "it never came to hold");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn dropped_connections_are_taken_up_again_without_a_new_list() {
     let demo = Demo::start(still());
@@ -63,9 +72,7 @@ fn dropped_connections_are_taken_up_again_without_a_new_list() {
     for drop in 1..=3 {
         let known = watches(&demo.requests());
         demo.server.drop_connections();
-        while watches(&demo.requests()) == known {
-            std::thread::yield_now();
-        }
+        until(|| watches(&demo.requests()) > known);
         session.wait_text("● live");
         assert!(session.text().contains(&format!("pods(all)[{count}")), "drop {drop}: rows stay\n{}", session.text());
     }
@@ -161,14 +168,15 @@ fn a_token_file_is_read_again_when_the_server_refuses_the_token() {
         kubeconfig.replace(&format!("token: {}", demo.server.token()), &format!("tokenFile: {}", token.display()));
     std::fs::write(demo.place.kubeconfig(), kubeconfig).expect("a kubeconfig");
     let session = pods(&demo);
+    // Every stream is up before the token changes.
+    session.wait_text("nodes ");
+    session.wait_text("● live");
     let new = wait(demo.server.rotate_token()).expect("a token");
     std::fs::write(&token, new).expect("a token file");
     let known = watches(&demo.requests());
     demo.server.drop_connections();
     // The first attempt is refused, the second has the new token.
-    while watches(&demo.requests()) < known + 2 {
-        std::thread::yield_now();
-    }
+    until(|| watches(&demo.requests()) > known);
     session.wait_text("● live");
     let mut session = session;
     session.send(":secrets\r");
@@ -203,9 +211,7 @@ fn a_credential_plugin_runs_once_more_after_a_401() {
     std::fs::write(&token, new).expect("a token file");
     let known = watches(&demo.requests());
     demo.server.drop_connections();
-    while watches(&demo.requests()) < known + 2 {
-        std::thread::yield_now();
-    }
+    until(|| count() > 1 && watches(&demo.requests()) > known);
     session.wait_text("● live");
     assert_eq!(count(), 2, "once more for all streams");
 }
