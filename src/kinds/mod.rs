@@ -1,5 +1,5 @@
 //! One file per kind: its wire fields, how they become a row, columns, health, drill-down. A new kind is one file and
-//! one word in [`registry!`] below.
+//! one word in `registry!` below.
 //!
 //! Kinds know the store's values and each other's rows (to join), never sources, views or keys.
 

@@ -200,7 +200,7 @@ impl fmt::Display for LabelSelector {
     }
 }
 
-/// How a field of a [`wire!`] message is read from JSON.
+/// How a field of a `wire!` message is read from JSON.
 pub trait Field: Sized {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
