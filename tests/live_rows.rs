@@ -112,8 +112,7 @@ impl Rig {
     /// What ekscope gets.
     fn ekscope(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
         let output = Command::new(env!("CARGO_BIN_EXE_ekscope"))
-            .args(["--kubeconfig", &self.kubeconfig])
-            .args(["get", "-o", "json"])
+            .args(["get", "-o", "json", "--kubeconfig", &self.kubeconfig])
             .args(arguments)
             .output()
             .expect("ekscope");
