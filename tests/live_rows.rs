@@ -1,7 +1,8 @@
 //! Every kind with a file of its own, against the live rig: all rows, and all columns that kubectl has, equal the cells
 //! that the API server prints for kubectl; and both encodings give the same rows.
 //!
-//! Skipped with a notice where `EKSCOPE_RIG_KUBECONFIG` does not name the kubeconfig of a rig (`tests/live/rig.sh`).
+//! Skipped with a notice where `EKSCOPE_RIG_KUBECONFIG` does not name the kubeconfig of a rig (`tests/live/rig.sh`,
+//! seeded with `cases`, `workloads` and `crds`).
 //! `kubectl` is taken from `EKSCOPE_RIG_KUBECTL`, or from the path.
 
 #![allow(
@@ -112,8 +113,7 @@ impl Rig {
     /// What ekscope gets.
     fn ekscope(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
         let output = Command::new(env!("CARGO_BIN_EXE_ekscope"))
-            .args(["--kubeconfig", &self.kubeconfig])
-            .args(["get", "-o", "json"])
+            .args(["get", "-o", "json", "--kubeconfig", &self.kubeconfig])
             .args(arguments)
             .output()
             .expect("ekscope");
@@ -219,11 +219,14 @@ fn rows_are_kubectls() {
             let start = Instant::now();
             let expected = rig.kubectl(&info);
             let found = rig.ekscope_table(&[&info.plural, "-A"]);
-            let differences = differences(&expected, &found, start.elapsed(), |column, wanted, got| match column {
+            let mut differences = differences(&expected, &found, start.elapsed(), |column, wanted, got| match column {
                 // kubectl adds when the last one was: `3 (5m ago)`.
                 "restarts" => wanted.split(' ').next() == Some(got),
                 _ => wanted == got,
             });
+            if expected.is_empty() {
+                differences.push("the rig has none: it is not seeded".to_owned());
+            }
             (expected.len(), differences)
         });
     }

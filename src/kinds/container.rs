@@ -285,7 +285,7 @@ impl Row {
 
 const COLUMNS: &[Column] = &[
     Column::NAMESPACE,
-    Column::text("pod", "Pod that it is part of", |_, at| at.plain(at.meta.owner_name)).wide(),
+    Column::text("pod", "Pod that it is part of", |_, at| at.plain(at.meta.owner_name)).rank(7),
     Column::number("idx", "Place in the order of starting", |row, _| Value::Int(row.index.into())).rank(6),
     Column::NAME,
     Column::text("kind", "init, sidecar, main or ephemeral", |row, _| Value::text(row.role.word())).rank(3),
