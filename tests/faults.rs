@@ -1,6 +1,19 @@
 //! What goes wrong with a server, and what the user sees of it: rows stay, the title says how old they are, the program
 //! comes back by itself and asks no more than it must.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::large_stack_arrays,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
 #[path = "demo/mod.rs"]
 mod demo;
 #[path = "pty/mod.rs"]

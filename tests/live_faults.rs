@@ -4,6 +4,19 @@
 //! Skipped with a notice where `EKSCOPE_RIG_DIR` does not name the folder of a rig (`tests/live/rig.sh`); the users' part
 //! wants its seeds (`users` and `workloads`).
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::large_stack_arrays,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
 #[path = "demo/mod.rs"]
 mod demo;
 #[path = "pty/mod.rs"]

@@ -4,9 +4,12 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::expect_used,
+    clippy::float_cmp,
+    clippy::large_stack_arrays,
+    clippy::needless_pass_by_value,
     clippy::panic,
-    clippy::print_stdout,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test may fail, and says what it sees"
 )]

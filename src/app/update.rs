@@ -222,6 +222,12 @@ fn accept(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
             Vec::new()
         }
         PromptKind::Command => {
+            // What is offered behind the cursor is meant, where the word alone means nothing.
+            let offered = prompt.suggestions.first().filter(|offered| offered.starts_with(&line));
+            let line = match offered {
+                Some(offered) if !line.is_empty() && !line::is_known(model, &line) => offered.clone(),
+                _ => line,
+            };
             model.remember_typed(PromptKind::Command, &line);
             let done = line::run(model, &line);
             settle(model, done)

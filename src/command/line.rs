@@ -76,6 +76,12 @@ impl fmt::Display for Line {
     }
 }
 
+/// Whether the first word of a line means a kind or a command.
+pub fn is_known(model: &Model, text: &str) -> bool {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    model.kind_named(word).is_some() || commands().any(|command| command.words.contains(&word))
+}
+
 /// Runs a line that was typed, and remembers it.
 pub fn run(model: &mut Model, text: &str) -> Done {
     let text = text.trim().trim_start_matches(':').trim();

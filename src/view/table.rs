@@ -350,8 +350,8 @@ impl TableView {
                 shrinks: infos[column].align == Align::Left && infos[column].rank <= 3,
             })
             .collect();
-        // Bar and mark take two cells on the left.
-        let slots = grid::fit(&wishes, area.width - 2, self.skip);
+        // Bar and mark take two cells on the left, the scroll bar one on the right.
+        let slots = grid::fit(&wishes, area.width - 3, self.skip);
         self.draw_header(Rect { height: 1, ..area }, buffer, screen, &columns, &slots);
         let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
         let now = screen.now.div_euclid(1000);

@@ -80,7 +80,7 @@ impl Session {
         });
         let theirs = Arc::clone(&shared);
         thread::spawn(move || {
-            let mut buffer = [0_u8; 64 << 10];
+            let mut buffer = [0_u8; 16 << 10];
             loop {
                 let read = reader.read(&mut buffer).unwrap_or(0);
                 let at = Instant::now();
