@@ -319,6 +319,7 @@ fn demo(demo: &Demo) -> Result<u8, Problem> {
         seed: demo.seed,
         listen: demo.listen,
         preencode: demo.preencode,
+        background: !demo.serve,
         ..sim::Options::default()
     })?;
     let dirs = Dirs::find(environment)?;

@@ -67,6 +67,8 @@ pub struct Options {
     /// Encodes every pod's watch frame at the start (about 8.5 KB each), so that streaming them costs little.
     pub preencode: bool,
     pub faults: Faults,
+    /// Does not wait until the world is made: requests do, and the handle is there at once.
+    pub background: bool,
     /// Threads of a server that `spawn` runs.
     pub threads: usize,
 }
@@ -81,6 +83,7 @@ impl Default for Options {
             start: None,
             listen: None,
             preencode: false,
+            background: false,
             faults: Faults::default(),
             threads: 2,
         }
@@ -127,17 +130,25 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
     let listener = TcpListener::bind(address).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     let identity = tls::identity(&address.ip().to_string())?;
-    let now = options.start.unwrap_or_else(|| Timestamp::now().as_second());
-    let mut world = World::new(Size { nodes: options.nodes, pods: options.pods, seed: options.seed, now });
     // Anyone on this machine can reach the port: the token must not follow from the seed.
     let token = tls::token()?;
-    world.token.clone_from(&token);
-    world.churn = options.churn;
-    world.faults = options.faults;
-    if options.preencode {
-        world.encode_ahead();
+    let owner = Owner::spawn({
+        let (options, token) = (options.clone(), token.clone());
+        move || {
+            let now = options.start.unwrap_or_else(|| Timestamp::now().as_second());
+            let mut world = World::new(Size { nodes: options.nodes, pods: options.pods, seed: options.seed, now });
+            world.token = token;
+            world.churn = options.churn;
+            world.faults = options.faults;
+            if options.preencode {
+                world.encode_ahead();
+            }
+            world
+        }
+    });
+    if !options.background {
+        owner.ask(|_| ()).await;
     }
-    let owner = Owner::spawn(world);
     let (drops, dropped) = signal::channel(0);
     let server = Server::new(owner.clone(), &identity, address, dropped);
     let counters = Arc::clone(&server.counters);

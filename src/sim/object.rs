@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::catalog::ResourceId;
 use crate::sim::cluster::node::Node;
 use crate::sim::cluster::pod::Pod;
-use crate::sim::encoding::template::{Encoded, Fill, Hole};
+use crate::sim::encoding::template::{Encoded, Fill, Filling, Hole, Short};
 use crate::sim::encoding::wire;
 
 /// An object as of one resource version.
@@ -34,26 +34,48 @@ pub enum Body {
     Text(Box<[u8]>, OnceLock<Box<[u8]>>),
 }
 
-/// What the objects of one workload and state share.
-#[derive(Debug)]
+/// What the objects of one workload and state share: made when the first of them is read.
 pub struct Template {
+    make: Box<dyn Fn() -> Parts + Send + Sync>,
+    made: OnceLock<Parts>,
+}
+
+/// Objects with holes, in both encodings.
+#[derive(Debug)]
+pub struct Parts {
     json: Encoded,
     message: Encoded,
     labels: Vec<(Box<str>, Encoded)>,
 }
 
+impl Parts {
+    pub fn new(json: Encoded, message: Encoded, labels: &Value) -> Self {
+        let label = |(name, value): (&String, &Value)| {
+            (name.as_str().into(), Encoded::text(value.as_str().unwrap_or_default()))
+        };
+        Self { json, message, labels: labels.as_object().into_iter().flatten().map(label).collect() }
+    }
+
+    /// Of an object that is given by its JSON.
+    pub fn of(resource: ResourceId, value: &Value) -> Self {
+        let message = resource.encoding().message.map(|id| wire::template(id, value)).unwrap_or_default();
+        Self::new(Encoded::json_text(&value.to_string()), message, &value["metadata"]["labels"])
+    }
+}
+
 impl Template {
-    pub fn new(resource: ResourceId, value: &Value) -> Self {
-        let labels = value["metadata"]["labels"].as_object();
-        let labels = labels.into_iter().flatten().map(|(name, value)| {
-            let text = value.as_str().unwrap_or_default();
-            (name.as_str().into(), Encoded::text(text))
-        });
-        Self {
-            json: Encoded::json(value),
-            message: resource.encoding().message.map(|id| wire::template(id, value)).unwrap_or_default(),
-            labels: labels.collect(),
-        }
+    pub fn new(make: impl Fn() -> Parts + Send + Sync + 'static) -> Self {
+        Self { make: Box::new(make), made: OnceLock::new() }
+    }
+
+    fn parts(&self) -> &Parts {
+        self.made.get_or_init(|| (self.make)())
+    }
+}
+
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Template").field(&self.made).finish()
     }
 }
 
@@ -78,12 +100,10 @@ impl ReadyFrame {
 struct Filler<'a>(&'a Object, &'a dyn Fill);
 
 impl Fill for Filler<'_> {
-    fn fill(&self, hole: Hole) -> crate::sim::encoding::template::Filling<'_> {
+    fn fill(&self, hole: Hole) -> Filling<'_> {
         match hole {
-            Hole::Version => crate::sim::encoding::template::Filling::Short(
-                crate::sim::encoding::template::Short::new(format_args!("{}", self.0.version)),
-            ),
-            Hole::Name => crate::sim::encoding::template::Filling::Text(self.0.name()),
+            Hole::Version => Filling::Short(Short::new(format_args!("{}", self.0.version))),
+            Hole::Name => Filling::Text(self.0.name()),
             hole => self.1.fill(hole),
         }
     }
@@ -122,10 +142,10 @@ impl Object {
         self.key.split_once('/').map_or(&self.key, |(_, name)| name)
     }
 
-    fn filled(&self) -> Option<(Filler<'_>, &Template)> {
+    fn filled(&self) -> Option<(Filler<'_>, &Parts)> {
         match &self.body {
-            Body::Pod(pod) => Some((Filler(self, pod), &pod.template)),
-            Body::Node(node) => Some((Filler(self, node), &node.template)),
+            Body::Pod(pod) => Some((Filler(self, pod), pod.template.parts())),
+            Body::Node(node) => Some((Filler(self, node), node.template.parts())),
             Body::Text(..) => None,
         }
     }
@@ -143,7 +163,7 @@ impl Object {
         let brace = out.len();
         match (&self.body, self.filled()) {
             (Body::Text(text, _), _) => out.extend_from_slice(text),
-            (_, Some((filler, template))) => template.json.write(&filler, out),
+            (_, Some((filler, parts))) => parts.json.write(&filler, out),
             (_, None) => {}
         }
         if brace > start && brace < out.len() {
@@ -161,16 +181,19 @@ impl Object {
     /// The length of the object's protobuf message.
     pub fn message_length(&self) -> usize {
         match self.filled() {
-            Some((filler, template)) => template.message.length(&filler),
+            Some((filler, parts)) => parts.message.length(&filler),
             None => self.text_message().len(),
         }
     }
 
-    /// Appends the object's protobuf message; nothing for kinds without one.
-    pub fn write_message(&self, out: &mut Vec<u8>) {
-        match self.filled() {
-            Some((filler, template)) => template.message.write(&filler, out),
-            None => out.extend_from_slice(self.text_message()),
+    /// Appends the object's protobuf message after what `head` makes of its length; kinds without one have an empty one.
+    pub fn write_message(&self, head: impl FnOnce(usize, &mut Vec<u8>), out: &mut Vec<u8>) {
+        if let Some((filler, parts)) = self.filled() {
+            parts.message.write_after(&filler, head, out);
+        } else {
+            let message = self.text_message();
+            head(message.len(), out);
+            out.extend_from_slice(message);
         }
     }
 
@@ -180,13 +203,13 @@ impl Object {
     }
 
     pub fn labels(&self) -> BTreeMap<String, String> {
-        if let Some((filler, template)) = self.filled() {
+        if let Some((filler, parts)) = self.filled() {
             let label = |(name, value): &(Box<str>, Encoded)| {
                 let mut text = Vec::new();
                 value.write(&filler, &mut text);
                 (name.to_string(), String::from_utf8(text).unwrap_or_default())
             };
-            return template.labels.iter().map(label).collect();
+            return parts.labels.iter().map(label).collect();
         }
         serde_json::from_value(self.value()["metadata"]["labels"].take()).unwrap_or_default()
     }

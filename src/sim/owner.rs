@@ -26,10 +26,15 @@ impl std::fmt::Debug for Owner {
 }
 
 impl Owner {
-    /// Hands the world to its task; the task ends with the last `Owner`.
-    pub fn spawn(world: World) -> Self {
+    /// Has the world made aside and hands it to its task; questions wait until it is there. The task ends with the last
+    /// `Owner`.
+    pub fn spawn(make: impl FnOnce() -> World + Send + 'static) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(own(world, receiver));
+        tokio::spawn(async move {
+            if let Ok(world) = tokio::task::spawn_blocking(make).await {
+                own(world, receiver).await;
+            }
+        });
         Self(sender)
     }
 

@@ -26,6 +26,8 @@ const HISTORY: usize = 65_536;
 const PAGED_LISTS: usize = 16;
 /// Frames encoded ahead lie in chunks of this many bytes.
 const CHUNK: usize = 512 * 1024;
+/// Room for the last frame of a chunk.
+const FRAME: usize = 32 * 1024;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +93,7 @@ pub struct World {
     pub token: String,
     /// Changes a second that the story makes by itself.
     pub churn: f64,
-    /// Keys of pods and nodes, for drawing one by chance.
+    /// Keys of pods and nodes, for drawing one by chance; those of gone pods leave when they are drawn.
     pub pods: Vec<Arc<str>>,
     pub nodes: Vec<Arc<str>>,
     /// Frames of the initial objects, encoded ahead.
@@ -181,16 +183,19 @@ impl World {
     pub fn encode_ahead(&mut self) {
         let type_meta = &PODS.encoding().type_meta;
         let mut chunks: Vec<bytes::Bytes> = Vec::new();
-        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut chunk = Vec::with_capacity(CHUNK + FRAME);
         for object in self.tables[PODS.index()].objects.values_mut() {
-            let length = object.message_length();
-            if chunk.len() + length + 256 > CHUNK && !chunk.is_empty() {
-                chunks.push(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)).into());
+            // A chunk grows past its size by one frame at most.
+            if chunk.len() > CHUNK {
+                chunks.push(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK + FRAME)).into());
             }
             let start = chunk.len();
-            wire::frame_start(Change::Added.name(), type_meta, length, &mut chunk);
-            let message = chunk.len();
-            object.write_message(&mut chunk);
+            let mut message = start;
+            let head = |length: usize, chunk: &mut Vec<u8>| {
+                wire::frame_start(Change::Added.name(), type_meta, length, chunk);
+                message = chunk.len();
+            };
+            object.write_message(head, &mut chunk);
             chunk.extend_from_slice(wire::UNKNOWN_END);
             let [start, message, end] = [start, message, chunk.len()].map(small);
             if let Some(object) = Arc::get_mut(object) {
@@ -299,9 +304,6 @@ impl World {
         let before = self.tables[resource.index()].objects.remove(key)?;
         self.version += 1;
         let object = Arc::new(before.at_version(self.version));
-        if resource == PODS {
-            self.pods.retain(|pod| pod.as_ref() != key);
-        }
         self.record(resource, Event { change: Change::Deleted, object: Arc::clone(&object), before: Some(before) });
         Some(object)
     }

@@ -8,6 +8,7 @@ use super::pod::{Pod, State};
 use super::workload::Controller;
 use crate::sim::catalog::{EVENTS, NODES, PODS};
 use crate::sim::object::{Body, Object, key};
+use crate::sim::random::low;
 use crate::sim::world::World;
 
 /// Makes one change at the time `now` (seconds since 1970).
@@ -32,11 +33,17 @@ fn heartbeat(world: &mut World, now: i64) {
 }
 
 fn pod(world: &mut World, now: i64) {
-    if world.pods.is_empty() {
-        return;
-    }
-    let at = Arc::clone(&world.pods[world.random.index(world.pods.len())]);
-    let Some(object) = world.get(PODS, &at) else { return };
+    let (at, object) = loop {
+        if world.pods.is_empty() {
+            return;
+        }
+        let drawn = world.random.index(world.pods.len());
+        let at = Arc::clone(&world.pods[drawn]);
+        match world.get(PODS, &at) {
+            Some(object) => break (at, object),
+            None => world.pods.swap_remove(drawn),
+        };
+    };
     let Body::Pod(pod) = &object.body else { return };
     let dice = world.random.below(1000);
     let (next, restarts) = match pod.state {
@@ -48,13 +55,16 @@ fn pod(world: &mut World, now: i64) {
         State::Restarted if dice < 600 => (State::CrashLoop, 1),
         State::OomRestarted if dice < 600 => (State::OomLoop, 1),
         State::Terminating => return replace(world, &object, pod, now),
-        State::Running | State::Restarted | State::OomRestarted => match dice {
-            0..300 => (State::Restarted, 1),
-            300..400 => (State::CrashLoop, 1),
-            400..460 => (State::OomRestarted, 1),
-            460..530 if pod.workload.controller == Controller::Deployment => (State::Terminating, 0),
-            _ => (State::NotReady, 0),
-        },
+        State::Running | State::Restarted | State::OomRestarted => {
+            // What goes wrong with a workload is always the same.
+            match (dice, low(pod.workload.uid) % 4) {
+                (0..70, _) if pod.workload.controller == Controller::Deployment => (State::Terminating, 0),
+                (70..400, 1) => (State::Restarted, 1),
+                (70..250, 2) => (State::CrashLoop, 1),
+                (70..250, 3) => (State::OomRestarted, 1),
+                _ => (State::NotReady, 0),
+            }
+        }
         // Where nothing happens by itself, the kubelet reports anew.
         state => (state, 0),
     };

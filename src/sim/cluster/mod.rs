@@ -9,5 +9,7 @@ pub mod metrics;
 pub mod node;
 pub mod objects;
 pub mod pod;
+pub mod pod_object;
+pub mod pod_status;
 pub mod seed;
 pub mod workload;

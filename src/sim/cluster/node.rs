@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::managed::managed_fields;
 use crate::sim::catalog::NODES;
 use crate::sim::encoding::template::{Fill, Filling, Hole, Short};
-use crate::sim::object::Template;
+use crate::sim::object::{Parts, Template};
 
 pub const REGION: &str = "eu-west-1";
 pub const ACCOUNT: &str = "123456789012";
@@ -166,7 +166,7 @@ impl Fill for Node {
 
 /// The node's template in `state`.
 pub fn template(group: usize, zone: usize, state: NodeState) -> Arc<Template> {
-    Arc::new(Template::new(NODES, &json(&GROUPS[group], ZONES[zone], state)))
+    Arc::new(Template::new(move || Parts::of(NODES, &json(&GROUPS[group], ZONES[zone], state))))
 }
 
 fn labels(group: &Group, zone: &str) -> Value {

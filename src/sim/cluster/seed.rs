@@ -4,7 +4,7 @@
 //! and `objects`.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::company::{self, Platform};
 use super::node::{GROUPS, Machine, NodeState, REGION, ZONES};
@@ -289,6 +289,7 @@ fn blank(size: Size, namespace: &str, name: &str, controller: Controller, random
         version: format!("{}.{}.{}", random.between(1, 4), random.between(0, 48), random.between(0, 9)),
         cron_job: None,
         cluster_nodes: size.nodes,
+        shared: OnceLock::new(),
     }
 }
 
@@ -465,8 +466,23 @@ fn job(size: Size, namespace: &str, team: &str, name: &str, run: i64, random: &m
     workload
 }
 
-/// How a pod is when the story begins.
+/// How a pod is when the story begins. Trouble keeps to its workload: most have none, the others one kind of it.
 fn state(workload: &Workload, left_over: bool, random: &mut Random) -> State {
+    const TROUBLES: [State; 13] = [
+        State::CrashLoop,
+        State::NotReady,
+        State::Pending,
+        State::Restarted,
+        State::ImagePull,
+        State::OomLoop,
+        State::Creating,
+        State::InitCrash,
+        State::Initializing,
+        State::ConfigError,
+        State::OomRestarted,
+        State::Terminating,
+        State::Gated,
+    ];
     if left_over {
         return *random.pick(&[State::Evicted, State::Terminating, State::Failed]);
     }
@@ -474,25 +490,18 @@ fn state(workload: &Workload, left_over: bool, random: &mut Random) -> State {
     match workload.controller {
         Controller::Job if dice < 870 => State::Succeeded,
         Controller::Job if dice < 950 => State::Failed,
-        Controller::Job => State::Running,
-        Controller::DaemonSet if dice < 985 => State::Running,
-        Controller::DaemonSet => State::Restarted,
+        Controller::DaemonSet if dice < 15 => State::Restarted,
+        Controller::Job | Controller::DaemonSet => State::Running,
         _ if workload.team == "platform" && workload.namespace.as_ref() != "staging" => State::Running,
-        _ => match dice {
-            0..40 => State::Restarted,
-            40..50 => State::OomRestarted,
-            50..60 => State::NotReady,
-            60..70 => State::CrashLoop,
-            70..74 => State::OomLoop,
-            74..78 => State::ImagePull,
-            78..80 => State::ConfigError,
-            80..84 => State::Creating,
-            84..88 if !workload.init.is_empty() => State::Initializing,
-            88..91 if workload.init.iter().any(|container| !container.sidecar) => State::InitCrash,
-            91..96 => State::Pending,
-            96..97 => State::Gated,
-            97..99 => State::Terminating,
-            _ => State::Running,
-        },
+        _ if dice < 30 => State::Restarted,
+        _ => {
+            let mut temper = Random::of(workload.uid);
+            let trouble = *temper.pick(&TROUBLES);
+            let possible = match trouble {
+                State::Initializing | State::InitCrash => workload.init.iter().any(|container| !container.sidecar),
+                _ => true,
+            };
+            if possible && temper.chance(300) && random.chance(250) { trouble } else { State::Running }
+        }
     }
 }

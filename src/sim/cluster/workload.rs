@@ -1,13 +1,13 @@
 //! A workload of the simulated cluster: what its pods share, and the objects that own them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
 use super::node::{ACCOUNT, GROUPS, REGION};
-use super::pod::{self, State};
-use crate::sim::catalog::PODS;
+use super::pod::State;
+use super::pod_object::{self, Shared};
 use crate::sim::encoding::template::{Hole, Short};
 use crate::sim::object::Template;
 use crate::sim::random::Random;
@@ -68,6 +68,8 @@ pub struct Workload {
     pub cron_job: Option<(String, u128)>,
     /// How many nodes the cluster began with: unschedulable pods tell it.
     pub cluster_nodes: u32,
+    /// What all its pods have in common, once it was needed.
+    pub shared: OnceLock<Arc<Shared>>,
 }
 
 /// The pod templates that were needed so far: one for each workload and state.
@@ -75,8 +77,11 @@ pub struct Workload {
 pub struct Templates(HashMap<(u128, State), Arc<Template>>);
 
 impl Templates {
-    pub fn of(&mut self, workload: &Workload, state: State) -> Arc<Template> {
-        let template = || Arc::new(Template::new(PODS, &pod::template(workload, state)));
+    pub fn of(&mut self, workload: &Arc<Workload>, state: State) -> Arc<Template> {
+        let template = || {
+            let workload = Arc::clone(workload);
+            Arc::new(Template::new(move || pod_object::parts(&workload, state)))
+        };
         Arc::clone(self.0.entry((workload.uid, state)).or_insert_with(template))
     }
 }

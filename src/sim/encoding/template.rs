@@ -5,6 +5,7 @@
 //! hole must be the whole string. Owns writing; knows nothing of what the holes mean to a pod or a node.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -144,6 +145,21 @@ impl Short {
         short
     }
 
+    /// Dotted, by hand: a pod's status has half a dozen of them.
+    pub fn address(ip: u32) -> Self {
+        let mut short = Self { bytes: [b'.'; 64], length: 0 };
+        for (place, byte) in ip.to_be_bytes().into_iter().enumerate() {
+            short.length += u8::from(place > 0);
+            for (unit, shown) in [(100, byte >= 100), (10, byte >= 10), (1, true)] {
+                if shown {
+                    short.bytes[usize::from(short.length)] = b'0' + byte / unit % 10;
+                    short.length += 1;
+                }
+            }
+        }
+        short
+    }
+
     pub fn hex(words: &[u64]) -> Self {
         let mut short = Self { bytes: [0; 64], length: 0 };
         for (pair, byte) in short.bytes.chunks_exact_mut(2).zip(words.iter().flat_map(|word| word.to_be_bytes())) {
@@ -264,6 +280,8 @@ pub enum Segment {
     Varint(Hole),
     /// A length-delimited field; the tag comes encoded.
     Nested(Box<[u8]>, Vec<Segment>),
+    /// What many templates have in common.
+    Shared(Arc<Encoded>),
 }
 
 /// An encoded message with holes.
@@ -275,10 +293,9 @@ impl Encoded {
         Self(segments)
     }
 
-    /// The JSON text of `value`.
-    pub fn json(value: &Value) -> Self {
-        let text = value.to_string();
-        let mut segments = split(&text);
+    /// JSON, whole or a part of it.
+    pub fn json_text(text: &str) -> Self {
+        let mut segments = split(text);
         // A number's hole stands in quotes, which are not part of the number.
         for at in 0..segments.len() {
             if !matches!(segments[at], Segment::Text(hole) if hole.is_number()) {
@@ -299,10 +316,20 @@ impl Encoded {
         Self(split(text))
     }
 
+    pub fn into_segments(self) -> Vec<Segment> {
+        self.0
+    }
+
     /// Writes the message with its holes filled.
     pub fn write(&self, fill: &dyn Fill, out: &mut Vec<u8>) {
-        let mut lengths = Vec::new();
-        measure(&self.0, fill, &mut lengths);
+        self.write_after(fill, |_, _| {}, out);
+    }
+
+    /// Writes what `head` makes of the length of the message, and then the message.
+    pub fn write_after(&self, fill: &dyn Fill, head: impl FnOnce(usize, &mut Vec<u8>), out: &mut Vec<u8>) {
+        let mut lengths = Vec::with_capacity(64);
+        let length = measure(&self.0, fill, &mut lengths);
+        head(length, out);
         write(&self.0, fill, &mut lengths.iter(), out);
     }
 
@@ -346,6 +373,7 @@ fn measure(segments: &[Segment], fill: &dyn Fill, lengths: &mut Vec<usize>) -> u
                 lengths[at] = length;
                 tag.len() + wire::varint_length(length as u64) + length
             }
+            Segment::Shared(shared) => measure(&shared.0, fill, lengths),
         };
     }
     total
@@ -362,6 +390,7 @@ fn write(segments: &[Segment], fill: &dyn Fill, lengths: &mut std::slice::Iter<'
                 wire::varint(lengths.next().copied().unwrap_or(0) as u64, out);
                 write(body, fill, lengths, out);
             }
+            Segment::Shared(shared) => write(&shared.0, fill, lengths, out),
         }
     }
 }
@@ -383,6 +412,9 @@ mod tests {
             assert_eq!(Hole::whole(&hole.to_string()), Some(hole));
         }
         assert_eq!(Hole::whole("x"), None);
+        for ip in ["0.10.99.255", "100.64.0.1"] {
+            assert_eq!(Short::address(ip.parse::<std::net::Ipv4Addr>().unwrap().into()).as_str(), ip);
+        }
         assert_eq!(
             Short::uuid(0x0123_4567_89ab_cdef_0011_2233_4455_6677).as_str(),
             "01234567-89ab-cdef-0011-223344556677"

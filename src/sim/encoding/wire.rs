@@ -118,6 +118,13 @@ pub fn encode(id: MessageId, value: &Value) -> Vec<u8> {
     }
 }
 
+/// A length-delimited field of these segments.
+pub fn nested(number: u32, body: Vec<Segment>) -> Segment {
+    let mut header = Vec::new();
+    tag(number, DELIMITED, &mut header);
+    Segment::Nested(header.into(), body)
+}
+
 /// Gathers segments, joining what is static.
 #[derive(Default)]
 struct Writer {
@@ -144,9 +151,7 @@ impl Writer {
             [Segment::Static(bytes)] => delimited(number, bytes, &mut self.bytes),
             _ => {
                 self.flush();
-                let mut header = Vec::new();
-                tag(number, DELIMITED, &mut header);
-                self.done.push(Segment::Nested(header.into(), body));
+                self.done.push(nested(number, body));
             }
         }
     }

@@ -96,8 +96,8 @@ impl Render {
             let id = Schema::get().id("meta.v1.PartialObjectMetadata");
             return id.map(|id| wire::encode(id, &partial(object))).unwrap_or_default();
         }
-        let mut out = Vec::with_capacity(object.message_length());
-        object.write_message(&mut out);
+        let mut out = Vec::new();
+        object.write_message(|length, out| out.reserve(length), &mut out);
         out
     }
 
@@ -222,8 +222,7 @@ impl Render {
         if let Some(message) = self.ready_message(object) {
             wire::delimited(2, message, out);
         } else if self.shape == Shape::Whole {
-            wire::delimited_header(2, object.message_length(), out);
-            object.write_message(out);
+            object.write_message(|length, out| wire::delimited_header(2, length, out), out);
         } else {
             wire::delimited(2, &self.message(object), out);
         }
@@ -234,8 +233,7 @@ impl Render {
         match (self.format, self.shape) {
             (Format::Protobuf, Shape::Whole) => {
                 let type_meta = &self.resource.encoding().type_meta;
-                wire::frame_start(change.name(), type_meta, object.message_length(), out);
-                object.write_message(out);
+                object.write_message(|length, out| wire::frame_start(change.name(), type_meta, length, out), out);
                 out.extend_from_slice(wire::UNKNOWN_END);
             }
             (Format::Protobuf, _) => wire::frame(change.name(), &self.type_meta(), &self.message(object), out),
