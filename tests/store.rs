@@ -57,7 +57,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..40_u8).prop_map(Step::Remove),
         1 => (0..40_u8).prop_map(Step::List),
         5 => Just(Step::Frame),
-        1 => (0..7_u8).prop_map(Step::Query),
+        2 => (0..11_u8).prop_map(Step::Query),
         1 => (0..6_u8, any::<bool>()).prop_map(|(column, descending)| Step::Sort(column, descending)),
         1 => (0..3_u8).prop_map(Step::Scope),
         1 => any::<bool>().prop_map(Step::Faults),
@@ -212,7 +212,9 @@ proptest! {
                     cursor_object = None;
                 }
                 Step::Query(which) => {
-                    let text = ["", "service", "crash", "!0-", "restarts>1", "-f asv1", "last-restart: status:Unknown"]
+                    let text = ["", "service", "crash", "!0-", "restarts>1", "-f asv1", "last-restart: status:Unknown",
+                        // Each narrows what another one shows.
+                        "s", "service-with", "service-with restarts>1", "-f asv"]
                         [usize::from(which)];
                     let parsed = Query::parse(text, &Columns(&world)).expect("a valid query");
                     view.lens.set_query(parsed);

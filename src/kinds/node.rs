@@ -111,7 +111,7 @@ impl Node {
     }
 
     fn used(at: &At<'_>) -> Option<Amounts> {
-        at.world.usage.of(at.meta.uid)
+        at.world.usage.of(Node::ID, at.id, at.meta.uid)
     }
 }
 
@@ -409,9 +409,9 @@ impl Kind for Node {
 
     fn joined(joins: &mut Joins, id: u32, old: Option<(&Meta, &Row)>, new: Option<(&Meta, &Row)>) {
         if let Some((_, row)) = new {
-            joins.nodes.insert(row.name, id);
+            joins.nodes.set(row.name, Some(id));
         } else if let Some((_, row)) = old {
-            joins.nodes.remove(&row.name);
+            joins.nodes.set(row.name, None);
         }
         if let Some((_, row)) = old {
             joins.allocatable.subtract(row.allocatable);

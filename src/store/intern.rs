@@ -158,6 +158,28 @@ impl Symbols {
     }
 }
 
+/// Slots by symbol: a table of its own is quicker to ask than a map, and rows ask for every cell.
+#[derive(Debug, Default)]
+pub struct SlotBySymbol(Vec<u32>);
+
+impl SlotBySymbol {
+    const NONE: u32 = u32::MAX;
+
+    pub fn get(&self, sym: Sym) -> Option<u32> {
+        self.0.get(sym.index()).copied().filter(|slot| *slot != Self::NONE)
+    }
+
+    pub fn set(&mut self, sym: Sym, slot: Option<u32>) {
+        if self.0.len() <= sym.index() {
+            if slot.is_none() {
+                return;
+            }
+            self.0.resize(sym.index() + 1, Self::NONE);
+        }
+        self.0[sym.index()] = slot.unwrap_or(Self::NONE);
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "4 billion distinct texts do not fit into memory")]
 fn index(length: usize) -> u32 {
     length as u32

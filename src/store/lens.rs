@@ -1,12 +1,12 @@
 //! What one view sees of a table: scope, pin, query and sort, and the order that follows from them, kept up from the
 //! rows that changed. The order always equals a naive filter and sort of the table (property test in `tests/store.rs`).
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, net::IpAddr};
 
 use super::{
     query::{Query, Selector, Test},
     table::{Rows, Uid, merge, natural_order},
-    value::Value,
+    value::{Value, key_is_whole},
     world::World,
 };
 use crate::kinds::KindId;
@@ -102,6 +102,8 @@ pub struct Lens {
     flags: Vec<u8>,
     total: usize,
     seen: Seen,
+    /// Whether the query has grown since: only what is shown needs a second look.
+    narrowed: bool,
 }
 
 /// What the order is up to date with.
@@ -122,6 +124,11 @@ impl Lens {
     /// Visible slots from top to bottom.
     pub fn order(&self) -> &[u32] {
         &self.order
+    }
+
+    /// Whether the order holds this slot.
+    pub fn shows(&self, id: u32) -> bool {
+        self.flags.get(id as usize).is_some_and(|flag| flag & SHOWN != 0)
     }
 
     /// Rows in scope, filtered or not.
@@ -151,8 +158,12 @@ impl Lens {
     }
 
     pub fn set_query(&mut self, query: Query) {
+        if query.extends(&self.query) {
+            self.narrowed = true;
+        } else {
+            self.invalidate();
+        }
         self.query = query;
-        self.invalidate();
     }
 
     pub fn set_sort(&mut self, sort: Sort) {
@@ -187,12 +198,16 @@ impl Lens {
             self.seen = Seen { valid: true, generation, joins, at: now };
             return true;
         }
-        if self.seen.generation == generation {
-            return false;
+        let changed = self.seen.generation != generation;
+        if changed {
+            self.seen.generation = generation;
+            self.catch_up(world, rows, now);
         }
-        self.seen.generation = generation;
-        self.catch_up(world, rows, now);
-        true
+        let narrowed = std::mem::take(&mut self.narrowed);
+        if narrowed {
+            self.narrow(world, rows, now);
+        }
+        changed || narrowed
     }
 
     fn depends_on_joins(&self, rows: &dyn Rows) -> bool {
@@ -207,51 +222,91 @@ impl Lens {
     }
 
     fn rebuild(&mut self, world: &World, rows: &dyn Rows, now: i64) {
-        let mut filter = Filter::new(self, world, rows, now);
-        let mut flags = vec![0; rows.slots()];
-        let mut order = Vec::with_capacity(rows.natural().len());
-        let mut total = 0;
-        for &id in rows.natural() {
-            let flag = filter.flag(id);
-            flags[id as usize] = flag;
-            total += usize::from(flag & IN_SCOPE);
-            if flag & SHOWN != 0 {
-                order.push(id);
-            }
-        }
+        self.narrowed = false;
+        // By slot, as they lie in memory: in the natural order every row would be a cache miss.
+        let mut flags = std::mem::take(&mut self.flags);
+        flags.clear();
+        flags.extend({
+            let mut filter = Filter::new(self, world, rows, now);
+            (0..slot(rows.slots())).map(move |id| filter.flag(id))
+        });
+        self.total = flags.iter().map(|flag| usize::from(flag & IN_SCOPE)).sum();
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend(rows.natural().iter().copied().filter(|&id| flags[id as usize] & SHOWN != 0));
         self.flags = flags;
-        self.total = total;
         self.keys = Vec::new();
         if let Some(column) = self.sort.column {
-            let mut exact = true;
-            let mut sorted: Vec<(u128, u32)> = order
-                .iter()
-                .map(|&id| {
-                    let value = rows.value(id, column, world);
-                    exact &= value.key_is_exact();
-                    (value.key(), id)
-                })
-                .collect();
-            // Stable, on top of the natural order: ties need no comparison of names.
-            let descending = self.sort.descending;
-            sorted.sort_by(|a, b| {
-                let by_key = a.0.cmp(&b.0);
-                let by_value = if exact || by_key != Ordering::Equal {
-                    by_key
-                } else {
-                    rows.value(a.1, column, world).compare(&rows.value(b.1, column, world))
-                };
-                directed(by_value, descending, a.0, b.0)
-            });
-            self.keys = vec![0; rows.slots()];
-            order.clear();
-            for (key, id) in sorted {
-                self.keys[id as usize] = key;
-                order.push(id);
-            }
+            self.sort_by(column, &mut order, world, rows);
         } else if self.sort.descending {
             order.reverse();
         }
+        self.order = order;
+    }
+
+    /// Sorts what is in natural order by a column, and keeps the keys.
+    fn sort_by(&mut self, column: usize, order: &mut Vec<u32>, world: &World, rows: &dyn Rows) {
+        self.keys = vec![0; rows.slots()];
+        for (id, flag) in (0..).zip(&self.flags) {
+            if flag & SHOWN != 0 {
+                self.keys[id as usize] = rows.value(id, column, world).key();
+            }
+        }
+        // Within a namespace the natural order is the order of names: no two of them need to be compared.
+        let by_name = rows.columns().get(column).is_some_and(|column| column.id == "name");
+        let mut run = 0_u32;
+        let mut last = None;
+        let mut sorted: Vec<(u128, u32, u32)> = order
+            .iter()
+            .map(|&id| {
+                let namespace = rows.meta(id).map(|meta| meta.namespace).filter(|_| by_name);
+                run += u32::from(last != namespace);
+                last = namespace;
+                (self.keys[id as usize], id, run)
+            })
+            .collect();
+        let compare = |a: &(u128, u32, u32), b: &(u128, u32, u32)| {
+            a.0.cmp(&b.0).then_with(|| {
+                if key_is_whole(a.0) {
+                    Ordering::Equal
+                } else {
+                    rows.value(a.1, column, world).compare(&rows.value(b.1, column, world))
+                }
+            })
+        };
+        // Stable, on top of the natural order: ties need no comparison of names.
+        sorted.sort_by(|a, b| if by_name && a.2 == b.2 { Ordering::Equal } else { compare(a, b) });
+        order.clear();
+        if self.sort.descending {
+            // Groups of equals keep their order, and what is unknown stays last.
+            let known = sorted.partition_point(|(key, ..)| *key != u128::MAX);
+            let (known, unknown) = sorted.split_at(known);
+            for group in known.chunk_by(|a, b| compare(a, b) == Ordering::Equal).rev() {
+                order.extend(group.iter().map(|(_, id, _)| *id));
+            }
+            order.extend(unknown.iter().map(|(_, id, _)| *id));
+        } else {
+            order.extend(sorted.iter().map(|(_, id, _)| *id));
+        }
+    }
+
+    /// Looks once more at what is shown.
+    fn narrow(&mut self, world: &World, rows: &dyn Rows, now: i64) {
+        let mut flags = std::mem::take(&mut self.flags);
+        let mut order = std::mem::take(&mut self.order);
+        // Few by their order, many as they lie in memory.
+        let mut filter = Filter::new(self, world, rows, now);
+        if order.len() < flags.len() / 8 {
+            for &id in &order {
+                flags[id as usize] = filter.flag(id);
+            }
+        } else {
+            for (id, flag) in (0..).zip(&mut flags).filter(|(_, flag)| **flag & SHOWN != 0) {
+                *flag = filter.flag(id);
+            }
+        }
+        order.retain(|&id| flags[id as usize] & SHOWN != 0);
+        self.flags = flags;
         self.order = order;
     }
 
@@ -274,18 +329,15 @@ impl Lens {
             flags[id as usize] = new;
             total = total + usize::from(new & IN_SCOPE) - usize::from(old & IN_SCOPE);
             let key = match self.sort.column {
-                Some(column) if new & SHOWN != 0 => {
-                    let value = rows.value(id, column, world);
-                    // A long text may have changed behind its key.
-                    Some((value.key(), value.key_is_exact()))
-                }
+                Some(column) if new & SHOWN != 0 => Some(rows.value(id, column, world).key()),
                 _ => None,
             };
             // The table frees a slot one settle before it gives it to another object, so a row that was and is shown
-            // is the same object: in natural order it stays, in another where its key is exact and equal.
+            // is the same object: in natural order it stays, in another where its key is the same; a long text may have
+            // changed behind its key.
             let stays = old & new & SHOWN != 0
-                && (self.sort.column.is_none() || key.is_some_and(|(key, exact)| exact && keys[id as usize] == key));
-            if let Some((key, _)) = key {
+                && (self.sort.column.is_none() || key.is_some_and(|key| key_is_whole(key) && keys[id as usize] == key));
+            if let Some(key) = key {
                 keys[id as usize] = key;
             }
             if stays {
@@ -321,11 +373,19 @@ impl Lens {
         };
         let (key_a, key_b) = (self.keys[a as usize], self.keys[b as usize]);
         let by_value = key_a.cmp(&key_b).then_with(|| {
-            let (value_a, value_b) = (rows.value(a, column, world), rows.value(b, column, world));
-            if value_a.key_is_exact() && value_b.key_is_exact() { Ordering::Equal } else { value_a.compare(&value_b) }
+            if key_is_whole(key_a) {
+                Ordering::Equal
+            } else {
+                rows.value(a, column, world).compare(&rows.value(b, column, world))
+            }
         });
         directed(by_value, self.sort.descending, key_a, key_b).then_with(natural)
     }
+}
+
+/// Slots are counted in 32 bits.
+fn slot(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Unknown stays last whichever way the rest goes.
@@ -444,20 +504,18 @@ impl<'a> Filter<'a> {
                     return true;
                 }
                 // Addresses and ratios are only worth writing out for what could be one.
-                let numeric = matcher.may_match_digits();
+                let (numeric, hexadecimal) = (matcher.may_match_digits(), matcher.may_match_hexadecimal());
                 let (memo, sets) = &mut self.words[term];
-                self.searched.iter().any(|&column| {
-                    let value = || self.rows.value(id, column, self.world);
-                    let written = |value: Value<'_>| value.words().is_some_and(|words| matcher.matches(&words));
-                    if self.labels == Some(column) {
-                        let set = self.rows.meta(id).map_or(0, |meta| meta.labels.index());
-                        return sets.get(set, || written(value()));
+                let set = self.rows.meta(id).map_or(0, |meta| meta.labels.index());
+                let labels = self.labels;
+                self.rows.any_value(id, &self.searched, self.world, &mut |column, value| match value {
+                    _ if labels == Some(column) => {
+                        sets.get(set, || value.words().is_some_and(|words| matcher.matches(&words)))
                     }
-                    match value() {
-                        Value::Symbol(sym, text) => memo.get(sym.index(), || matcher.matches(text)),
-                        Value::Ip(_) | Value::Ratio(..) if !numeric => false,
-                        value => written(value),
-                    }
+                    Value::Symbol(sym, text) => memo.get(sym.index(), || matcher.matches(text)),
+                    Value::Ip(IpAddr::V4(_)) | Value::Ratio(..) if !numeric => false,
+                    Value::Ip(IpAddr::V6(_)) if !hexadecimal => false,
+                    value => value.words().is_some_and(|words| matcher.matches(&words)),
                 })
             }
             Test::Fuzzy(fuzzy) => fuzzy.matches(self.rows.name(id)),

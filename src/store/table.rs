@@ -138,6 +138,14 @@ pub trait Rows: Any {
     fn parent(&self, id: u32) -> Option<Uid>;
     fn columns(&self) -> &[ColumnInfo];
     fn value<'a>(&'a self, id: u32, column: usize, world: &'a World) -> Value<'a>;
+    /// Whether one of these columns of a row has a value that satisfies `test`, which is told the column too.
+    fn any_value(
+        &self,
+        id: u32,
+        columns: &[usize],
+        world: &World,
+        test: &mut dyn FnMut(usize, &Value<'_>) -> bool,
+    ) -> bool;
     fn health(&self, id: u32, world: &World) -> Health;
     /// Applies a `Changes<R>` of this table's row type, stamping rows with the stream's epoch.
     fn apply(&mut self, changes: Box<dyn Any + Send>, epoch: u32, joins: &mut Joins);
@@ -383,6 +391,18 @@ impl<K: Kind> Rows for Table<K> {
     fn value<'a>(&'a self, id: u32, column: usize, world: &'a World) -> Value<'a> {
         let Some((meta, row)) = self.get(id) else { return Value::Unknown };
         K::value(row, column, &At { id, meta, name: meta.name.of(&self.names), world })
+    }
+
+    fn any_value(
+        &self,
+        id: u32,
+        columns: &[usize],
+        world: &World,
+        test: &mut dyn FnMut(usize, &Value<'_>) -> bool,
+    ) -> bool {
+        let Some((meta, row)) = self.get(id) else { return false };
+        let at = At { id, meta, name: meta.name.of(&self.names), world };
+        columns.iter().any(|&column| test(column, &K::value(row, column, &at)))
     }
 
     fn health(&self, id: u32, world: &World) -> Health {

@@ -1,10 +1,7 @@
 //! What pods and nodes use, as metrics.k8s.io measured it last. Polled, so that every value has an age; what was never
 //! measured is unknown, not 0.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, HashMap},
-};
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{
     intern::Symbols,
@@ -64,23 +61,37 @@ pub struct Usage {
 #[derive(Debug, Default)]
 struct Measured {
     state: MetricsState,
-    by_uid: HashMap<Uid, Used>,
+    /// By the slot of the object's row.
+    slots: Vec<Used>,
     poll: u32,
 }
 
-#[derive(Debug)]
+/// Packed: there is one for every pod.
+#[derive(Debug, Clone, Copy, Default)]
 struct Used {
-    amounts: Amounts,
-    /// When it was measured, Unix seconds.
-    at: i64,
+    /// Bytes.
+    memory: u64,
+    /// Thousandths.
+    cpu: u32,
+    /// When it was measured, Unix seconds; 0 where it was not.
+    at: u32,
     /// The poll that saw it.
     poll: u32,
+    /// Part of the object's uid: a slot may have gone to another one since.
+    tag: u32,
+}
+
+fn tag(uid: Uid) -> u32 {
+    let [a, b, c, d, ..] = uid.0;
+    u32::from_ne_bytes([a, b, c, d])
 }
 
 impl Usage {
-    /// What an object uses; `None` where it is not known.
-    pub fn of(&self, uid: Uid) -> Option<Amounts> {
-        self.kinds.values().find_map(|measured| measured.by_uid.get(&uid)).map(|used| used.amounts)
+    /// What an object uses, by its kind, the slot of its row and its uid; `None` where it is not known.
+    pub fn of(&self, kind: KindId, slot: u32, uid: Uid) -> Option<Amounts> {
+        let used = self.kinds.get(&kind)?.slots.get(slot as usize)?;
+        let known = used.at != 0 && used.tag == tag(uid);
+        known.then_some(Amounts { cpu: u64::from(used.cpu), memory: used.memory })
     }
 
     /// How the measuring of a kind goes.
@@ -95,10 +106,20 @@ impl Usage {
             Reading::Part(part) => {
                 for measurement in part {
                     // What is not in the table has no row to be shown in.
-                    if let Some(uid) = find(rows, symbols, &measurement.namespace, &measurement.name) {
-                        let Measurement { used: amounts, at, .. } = measurement;
-                        measured.by_uid.insert(uid, Used { amounts, at, poll: measured.poll });
+                    let Some((slot, uid)) = find(rows, symbols, &measurement.namespace, &measurement.name) else {
+                        continue;
+                    };
+                    let slot = slot as usize;
+                    if measured.slots.len() <= slot {
+                        measured.slots.resize(rows.slots().max(slot + 1), Used::default());
                     }
+                    measured.slots[slot] = Used {
+                        memory: measurement.used.memory,
+                        cpu: u32::try_from(measurement.used.cpu).unwrap_or(u32::MAX),
+                        at: u32::try_from(measurement.at).unwrap_or_default(),
+                        poll: measured.poll,
+                        tag: tag(uid),
+                    };
                 }
                 false
             }
@@ -106,7 +127,9 @@ impl Usage {
                 let poll = measured.poll;
                 // One that is much older than the others would pass for as new as they are.
                 let oldest = if let MetricsState::Good { at } = state { at - STALE } else { i64::MIN };
-                measured.by_uid.retain(|_, used| used.poll == poll && used.at >= oldest);
+                for used in measured.slots.iter_mut().filter(|used| used.poll != poll || i64::from(used.at) < oldest) {
+                    *used = Used::default();
+                }
                 measured.poll += 1;
                 measured.state = state;
                 true
@@ -120,7 +143,7 @@ impl Usage {
 }
 
 /// The row of a name, by the natural order: a binary search, where a map of all names would cost megabytes.
-fn find(rows: &dyn Rows, symbols: &Symbols, namespace: &str, name: &str) -> Option<Uid> {
+fn find(rows: &dyn Rows, symbols: &Symbols, namespace: &str, name: &str) -> Option<(u32, Uid)> {
     let natural = rows.natural();
     let compare = |id: u32| -> Ordering {
         let own = rows.meta(id).map_or("", |meta| symbols.get(meta.namespace));
@@ -128,7 +151,7 @@ fn find(rows: &dyn Rows, symbols: &Symbols, namespace: &str, name: &str) -> Opti
     };
     let at = natural.partition_point(|&id| compare(id) == Ordering::Less);
     let id = natural.get(at).copied().filter(|&id| compare(id) == Ordering::Equal)?;
-    rows.meta(id).map(|meta| meta.uid)
+    rows.meta(id).map(|meta| (id, meta.uid))
 }
 
 #[cfg(test)]
@@ -176,7 +199,8 @@ mod tests {
         let table = table(&["b/x", "a/y", "a/x2", "c/z"], &mut symbols);
         let kind = KindId::new(0);
         let mut usage = Usage::default();
-        let cpu = |usage: &Usage, name| usage.of(uid(name)).map(|used| used.cpu);
+        let used = |usage: &Usage, name| table.find(uid(name)).and_then(|slot| usage.of(kind, slot, uid(name)));
+        let cpu = |usage: &Usage, name| used(usage, name).map(|used| used.cpu);
         let part = |list| Reading::Part(list);
         assert_eq!(usage.state(kind), &MetricsState::NotAsked);
         let first = vec![measured("a", "y", 1, 100), measured("b", "x", 2, 100), measured("a", "x", 3, 100)];
@@ -201,6 +225,9 @@ mod tests {
         let part = vec![measured("a", "new", 1, 1000), measured("a", "old", 1, 1000 - STALE - 1)];
         usage.read(kind, Reading::Part(part), &table, &symbols);
         usage.read(kind, Reading::Done(MetricsState::Good { at: 1000 }), &table, &symbols);
-        assert!(usage.of(uid("new")).is_some() && usage.of(uid("old")).is_none());
+        let known = |name| table.find(uid(name)).is_some_and(|slot| usage.of(kind, slot, uid(name)).is_some());
+        assert!(known("new") && !known("old"));
+        let slot = table.find(uid("new")).expect("a row");
+        assert!(usage.of(kind, slot, uid("another")).is_none(), "the slot has gone to another object");
     }
 }

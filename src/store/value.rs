@@ -54,6 +54,14 @@ pub enum Value<'a> {
     Ip(IpAddr),
 }
 
+/// First byte of a text's key.
+const TEXT: u8 = 1;
+
+/// Whether equal keys like this one mean equal values: a text that fills its key may go on behind it.
+pub fn key_is_whole(key: u128) -> bool {
+    key >> 120 != u128::from(TEXT) || key & 0xff == 0
+}
+
 impl<'a> Value<'a> {
     pub fn text(text: &'a str) -> Self {
         Value::Text(Cow::Borrowed(text))
@@ -141,7 +149,7 @@ impl<'a> Value<'a> {
     }
 
     /// A prefix of the sort order: `a.key() < b.key()` means that a comes before b; where keys are equal and
-    /// [`Value::key_is_exact`] is false, [`Value::compare`] decides. `Unknown` comes last.
+    /// [`key_is_whole`] is false, [`Value::compare`] decides. `Unknown` comes last.
     pub fn key(&self) -> u128 {
         fn signed(number: i64) -> u128 {
             u128::from(number.cast_unsigned() ^ (1 << 63)) << 32
@@ -155,6 +163,7 @@ impl<'a> Value<'a> {
             let bytes = text.as_bytes();
             let mut prefix = [0_u8; 16];
             let length = bytes.len().min(15);
+            prefix[0] = TEXT;
             prefix[1..=length].copy_from_slice(&bytes[..length]);
             u128::from_be_bytes(prefix)
         }
@@ -176,15 +185,6 @@ impl<'a> Value<'a> {
             Value::Span(seconds) => signed(*seconds),
             Value::Ip(IpAddr::V4(address)) => u128::from(address.to_bits()),
             Value::Ip(IpAddr::V6(address)) => address.to_bits().saturating_add(1 << 32),
-        }
-    }
-
-    /// Whether equal keys mean equal values.
-    pub fn key_is_exact(&self) -> bool {
-        match self {
-            Value::Symbol(_, text) => text.len() <= 15,
-            Value::Text(text) | Value::Status(_, text) => text.len() <= 15,
-            _ => true,
         }
     }
 

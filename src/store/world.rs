@@ -1,9 +1,9 @@
 //! The world: everything known of one cluster. The app loop owns it; sources send batches, drawing reads.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::{
-    intern::{Sym, Symbols},
+    intern::{SlotBySymbol, Sym, Symbols},
     table::{Covers, Rows, Table},
     usage::{Reading, Usage},
 };
@@ -70,7 +70,7 @@ impl Amounts {
 #[derive(Debug, Default)]
 pub struct Joins {
     /// Slot of a node by its name.
-    pub nodes: HashMap<Sym, u32>,
+    pub nodes: SlotBySymbol,
     /// Placed pods that have not finished, as `kubectl describe node` counts.
     pub on_node: HashMap<Sym, Totals>,
     /// The pods of all nodes together.

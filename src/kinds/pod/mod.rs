@@ -57,8 +57,8 @@ pub struct Row {
 impl Pod {
     fn node<'a>(row: &Row, at: &At<'a>) -> Option<&'a super::node::Row> {
         let world = at.world;
-        let id = world.joins.nodes.get(&row.node)?;
-        world.table::<Node>().get(*id).map(|(_, node)| node)
+        let id = world.joins.nodes.get(row.node)?;
+        world.table::<Node>().get(id).map(|(_, node)| node)
     }
 
     fn from_node<'a>(row: &Row, at: &At<'a>, field: fn(&super::node::Row) -> Sym) -> Value<'a> {
@@ -69,7 +69,7 @@ impl Pod {
     }
 
     fn used(at: &At<'_>) -> Option<Amounts> {
-        at.world.usage.of(at.meta.uid)
+        at.world.usage.of(Pod::ID, at.id, at.meta.uid)
     }
 
     /// What one pod adds to the sums over pods.

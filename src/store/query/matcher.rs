@@ -49,13 +49,20 @@ impl Matcher {
         }
     }
 
-    /// Whether it can be in an address or a ratio; most words cannot, and these need not be written out for them.
+    /// Whether it can be in an IPv4 address or a ratio; most words cannot, and these need not be written out for them.
     pub fn may_match_digits(&self) -> bool {
+        self.may_consist_of(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'/'))
+    }
+
+    /// The same for an IPv6 address.
+    pub fn may_match_hexadecimal(&self) -> bool {
+        self.may_consist_of(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
+    }
+
+    fn may_consist_of(&self, of: fn(u8) -> bool) -> bool {
         match &self.kind {
             Kind::Regex(_) => true,
-            Kind::Word(_) => {
-                self.source.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':' | b'/'))
-            }
+            Kind::Word(_) => self.source.bytes().all(of),
         }
     }
 
@@ -63,7 +70,10 @@ impl Matcher {
         match &self.kind {
             Kind::Regex(regex) => regex.is_match(text),
             // Names are in lower case: most texts need no more than the first search.
-            Kind::Word(finder) => finder.find(text.as_bytes()).is_some() || self.find_folded(text, 0).is_some(),
+            Kind::Word(finder) => {
+                finder.find(text.as_bytes()).is_some()
+                    || (text.bytes().any(|byte| byte.is_ascii_uppercase()) && self.find_folded(text, 0).is_some())
+            }
         }
     }
 
