@@ -22,6 +22,8 @@ pub struct Wish {
     pub rank: u8,
     /// Whether its texts may be shortened in the middle.
     pub shrinks: bool,
+    /// Cells at the end that all its texts have in common: they go first, as they tell nothing.
+    pub common: u16,
 }
 
 /// Where a column stands: its index among the wishes, and its cells.
@@ -49,7 +51,8 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
             .iter()
             .map(|&column| {
                 let wish = wishes[column];
-                let least = if shortened && wish.shrinks { wish.width.min(SHORT) } else { wish.width };
+                let telling = wish.width - wish.common.saturating_sub(1).min(wish.width);
+                let least = if shortened && wish.shrinks { telling.min(SHORT) } else { wish.width };
                 u32::from(least)
             })
             .sum();
@@ -67,6 +70,12 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
     }
     let mut widths: Vec<u16> = kept.iter().map(|&column| wishes[column].width).collect();
     let mut over = need(&kept, false).saturating_sub(u32::from(width));
+    // First what tells nothing goes, but for a sign that it went.
+    for (at, &column) in kept.iter().enumerate().filter(|&(_, &column)| wishes[column].shrinks) {
+        let spare = u32::from(wishes[column].common.saturating_sub(1)).min(over);
+        widths[at] = widths[at].saturating_sub(clamp(spare as usize));
+        over -= spare;
+    }
     // The widest shrinking column gives first.
     while over > 0 {
         let widest = (0..kept.len()).filter(|&at| wishes[kept[at]].shrinks).max_by_key(|&at| widths[at]);
@@ -124,6 +133,26 @@ pub fn shorten(text: &str, cells: u16) -> String {
     format!("{}…{}", &text[..head], &text[text.len() - tail..])
 }
 
+/// Shortens a text to a width by the end that it has in common with others, as far as there is one.
+pub fn shorten_end(text: &str, cells: u16, common: &str) -> Option<String> {
+    if common.is_empty() || width(text) <= cells {
+        return None;
+    }
+    let rest = text.strip_suffix(common)?;
+    let room = (cells as usize).saturating_sub(rest.len() + 1);
+    // As much of it as there is room for.
+    let kept = common.get(..room).unwrap_or_default();
+    Some(format!("{rest}{kept}…"))
+}
+
+/// What two texts have in common at their ends, from a dot on: the domain of a host's name.
+pub fn common_end<'a>(one: &'a str, other: &str) -> &'a str {
+    let same = one.bytes().rev().zip(other.bytes().rev()).take_while(|(one, other)| one == other).count();
+    let from = one.len() - same;
+    let dot = one.bytes().enumerate().skip(from.max(1)).find(|(_, byte)| *byte == b'.').map(|(at, _)| at);
+    dot.and_then(|dot| one.get(dot..)).unwrap_or_default()
+}
+
 /// Paints one text into `area` (one line); `matched` byte ranges are painted over with their own style where the text
 /// was not shortened.
 pub fn paint(
@@ -176,7 +205,31 @@ mod tests {
     use super::*;
 
     const fn wish(width: u16, rank: u8) -> Wish {
-        Wish { width, rank, shrinks: rank == 0 }
+        Wish { width, rank, shrinks: rank == 0, common: 0 }
+    }
+
+    #[test]
+    fn what_is_common_goes_first() {
+        let node = Wish { common: 10, rank: 3, shrinks: true, ..wish(20, 3) };
+        let widths = |width| fit(&[wish(30, 0), node], width, 0).iter().map(|slot| slot.width).collect::<Vec<_>>();
+        assert_eq!(widths(52), [30, 20]);
+        assert_eq!(widths(48), [30, 16]);
+        assert_eq!(widths(43), [30, 11], "all but the sign");
+        assert_eq!(widths(42), [29, 11], "then the widest");
+    }
+
+    #[test]
+    fn the_common_end_is_a_domain() {
+        let (one, other) = ("ip-10-0-1-2.eu-west-1.compute.internal", "ip-10-0-3-2.eu-west-1.compute.internal");
+        assert_eq!(common_end(one, other), ".eu-west-1.compute.internal");
+        assert_eq!(common_end(one, "ip-10-0-3-2.us-east-1.compute.internal"), ".compute.internal");
+        assert_eq!(common_end("web-7f9c", "api-7f9c"), "", "no domain");
+        assert_eq!(common_end(".hidden", ".hidden"), "", "nothing would be left");
+        assert_eq!(common_end("é.a", "è.a"), ".a");
+        assert_eq!(shorten_end(one, 16, ".eu-west-1.compute.internal").as_deref(), Some("ip-10-0-1-2.eu-…"));
+        assert_eq!(shorten_end(one, 5, ".eu-west-1.compute.internal").as_deref(), Some("ip-10-0-1-2…"));
+        assert_eq!(shorten_end("fargate-ip-10-0-1-2", 5, ".compute.internal"), None);
+        assert_eq!(shorten_end(one, 60, ".eu-west-1.compute.internal"), None, "there is room");
     }
 
     #[test]

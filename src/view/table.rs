@@ -49,6 +49,8 @@ pub struct TableView {
     moved: bool,
     mark_anchor: Option<Uid>,
     widths: Vec<u16>,
+    /// What the texts of each column have in common at their ends; `None` before there is one.
+    ends: Vec<Option<String>>,
     glow: Glow,
     sums: Vec<(String, String)>,
     sums_due: Option<i64>,
@@ -83,6 +85,7 @@ impl TableView {
             moved: false,
             mark_anchor: None,
             widths: Vec::new(),
+            ends: Vec::new(),
             glow: Glow::default(),
             sums: Vec::new(),
             sums_due: None,
@@ -108,6 +111,7 @@ impl TableView {
         self.selected_column = None;
         self.skip = 0;
         self.widths.clear();
+        self.ends.clear();
         self.glow = Glow::default();
     }
 
@@ -248,22 +252,33 @@ impl TableView {
         order.get(self.top..end).unwrap_or_default()
     }
 
-    /// Widths only grow while a view stands, so that columns do not dance.
+    /// Widths only grow while a view stands, and common ends only shrink, so that columns do not dance.
     fn measure(&mut self, world: &World, now: i64) {
         let rows = world.rows(self.kind);
         let mut widths = std::mem::take(&mut self.widths);
         let columns = rows.columns();
+        let mut ends = std::mem::take(&mut self.ends);
         widths.resize(columns.len(), 0);
+        ends.resize(columns.len(), None);
         let visible = self.columns(world);
         for &column in &visible {
             let info = &columns[column];
             // One more for the mark of the sorted column.
             widths[column] = widths[column].max(grid::width(&info.title) + 1);
             for &id in self.visible() {
-                widths[column] = widths[column].max(grid::width(&rows.value(id, column, world).render(now)));
+                let value = rows.value(id, column, world);
+                let text = value.render(now);
+                widths[column] = widths[column].max(grid::width(&text));
+                if info.searched && info.align == Align::Left && text.contains('.') {
+                    let end = grid::common_end(&text, ends[column].as_deref().unwrap_or(&text));
+                    if ends[column].as_deref() != Some(end) {
+                        ends[column] = Some(end.to_owned());
+                    }
+                }
             }
         }
         self.widths = widths;
+        self.ends = ends;
     }
 
     fn look_for_changes(&mut self, world: &World, now: i64) -> Option<i64> {
@@ -348,6 +363,7 @@ impl TableView {
                 }),
                 rank: infos[column].rank,
                 shrinks: infos[column].align == Align::Left && infos[column].rank <= 3,
+                common: self.ends.get(column).and_then(Option::as_deref).map_or(0, grid::width),
             })
             .collect();
         // Bar and mark take two cells on the left, the scroll bar one on the right.
@@ -393,7 +409,11 @@ impl TableView {
             for slot in &slots {
                 let column = columns[slot.column];
                 let value = rows.value(id, column, world);
-                let text = value.render(now);
+                let mut text = value.render(now);
+                let end = self.ends.get(column).and_then(Option::as_deref).unwrap_or_default();
+                if let Some(short) = grid::shorten_end(&text, slot.width, end) {
+                    text = short.into();
+                }
                 let mut style = row_style;
                 if matches!(value, Value::Unknown) || (matches!(&*text, "<none>" | "") && !selected) {
                     style = style.patch(screen.style(Role::Dim));
@@ -469,7 +489,9 @@ impl TableView {
     /// Adds up anew when rows changed a while ago: no key waits for 100,000 additions. Gives when to do it otherwise.
     fn add_up(&mut self, world: &World, now: i64, changed: bool) -> Option<i64> {
         if changed && self.sums_due.is_none() {
-            self.sums_due = Some(now + if self.sums.is_empty() { 0 } else { TOTALS_AFTER });
+            // Of many rows less often: adding them up costs some milliseconds.
+            let after = TOTALS_AFTER * (1 + i64::try_from(self.lens.order().len() / 20_000).unwrap_or(0));
+            self.sums_due = Some(now + if self.sums.is_empty() { 0 } else { after });
         }
         let due = self.sums_due?;
         if now < due {
@@ -482,31 +504,28 @@ impl TableView {
 
     fn sums_of(&self, world: &World) -> Vec<(String, String)> {
         let rows = world.rows(self.kind);
-        let columns = self.columns(world);
-        let mut sums: Vec<(usize, u64, usize, bool)> = columns
-            .into_iter()
-            .filter(|&column| rows.columns()[column].total)
-            .map(|column| (column, 0, 0, false))
-            .collect();
-        for &id in self.lens.order() {
-            for (column, sum, known, memory) in &mut sums {
-                match rows.value(id, *column, world) {
-                    Value::Cpu(amount) => {
-                        *sum += amount;
-                        *known += 1;
-                    }
+        let columns: Vec<usize> =
+            self.columns(world).into_iter().filter(|&column| rows.columns()[column].total).collect();
+        let mut sums: Vec<(usize, u64, usize, bool)> = columns.iter().map(|&column| (column, 0, 0, false)).collect();
+        // By slot, as rows lie in memory.
+        for id in (0..u32::try_from(rows.slots()).unwrap_or(u32::MAX)).filter(|&id| self.lens.shows(id)) {
+            let mut next = 0;
+            rows.any_value(id, &columns, world, &mut |_, value| {
+                let (_, sum, known, memory) = &mut sums[next];
+                next += 1;
+                let amount = match value {
+                    Value::Cpu(amount) => *amount,
                     Value::Memory(amount) => {
-                        *sum += amount;
-                        *known += 1;
                         *memory = true;
+                        *amount
                     }
-                    Value::Int(amount) => {
-                        *sum += amount.unsigned_abs();
-                        *known += 1;
-                    }
-                    _ => {}
-                }
-            }
+                    Value::Int(amount) => amount.unsigned_abs(),
+                    _ => return false,
+                };
+                *sum += amount;
+                *known += 1;
+                false
+            });
         }
         sums.into_iter()
             .filter(|(_, _, known, _)| *known > 0)
