@@ -1,9 +1,10 @@
 //! Completion of the command line: kinds, commands, namespaces and contexts, matched fuzzily.
 
-use frizbee::{Config, Matcher};
-
 use super::{available, commands};
-use crate::{app::model::Model, store::intern::Sym};
+use crate::{
+    app::model::Model,
+    store::{intern::Sym, query::Fuzzy},
+};
 
 /// Suggestions that are shown.
 const MOST: usize = 12;
@@ -27,21 +28,24 @@ fn best(candidates: &[String], word: &str) -> Vec<String> {
     if word.is_empty() {
         return candidates.iter().take(MOST).cloned().collect();
     }
-    // What begins with the word first, the shortest before others; then what resembles it.
-    let mut starts: Vec<&String> = candidates.iter().filter(|candidate| candidate.starts_with(word)).collect();
-    starts.sort_by_key(|candidate| candidate.len());
-    let mut found: Vec<String> = starts.into_iter().take(MOST).cloned().collect();
-    for hit in Matcher::new(word, &Config::default()).match_list(candidates) {
-        if found.len() >= MOST {
-            break;
-        }
-        if let Some(candidate) = candidates.get(hit.index as usize)
-            && !found.contains(candidate)
-        {
-            found.push(candidate.clone());
+    let Some(fuzzy) = Fuzzy::new(word) else { return Vec::new() };
+    // What begins with the word first, then what holds it closest together; the shortest before others.
+    let mut found: Vec<(bool, usize, usize, &String)> = candidates
+        .iter()
+        .filter_map(|candidate| {
+            let ranges = fuzzy.ranges(candidate);
+            let spread = ranges.last()?.end - ranges.first()?.start;
+            Some((!candidate.starts_with(word), spread, candidate.len(), candidate))
+        })
+        .collect();
+    found.sort_by_key(|&(other, spread, length, _)| (other, spread, length));
+    let mut best: Vec<String> = Vec::with_capacity(MOST);
+    for (.., candidate) in found {
+        if best.len() < MOST && !best.contains(candidate) {
+            best.push(candidate.clone());
         }
     }
-    found
+    best
 }
 
 fn words(model: &Model) -> Vec<String> {
@@ -110,4 +114,22 @@ pub fn namespaces(model: &Model) -> Vec<String> {
         new
     });
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_with_the_word_comes_first_then_what_is_closest() {
+        let names =
+            ["deployments", "pods", "podtemplates", "poddisruptionbudgets", "po", "prometheusoperators", "cronjobs"];
+        let names = names.map(str::to_owned);
+        assert_eq!(best(&names, "po")[..4], ["po", "pods", "podtemplates", "poddisruptionbudgets"]);
+        assert_eq!(best(&names, "pdb"), ["poddisruptionbudgets"]);
+        assert_eq!(best(&names, "ploy"), ["deployments"]);
+        assert_eq!(best(&names, "POD")[0], "pods", "whatever the case");
+        assert!(best(&names, "zz").is_empty());
+        assert_eq!(best(&names, "").len(), names.len());
+    }
 }
