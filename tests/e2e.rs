@@ -17,11 +17,14 @@
 mod demo;
 #[path = "pty/mod.rs"]
 mod pty;
+#[path = "pty/random.rs"]
+mod random;
 
-use std::{net::TcpListener, time::Duration};
+use std::net::TcpListener;
 
 use demo::{Demo, Place, still};
 use pty::Session;
+use random::Random;
 
 const WIDE: (u16, u16) = (200, 50);
 const NARROW: (u16, u16) = (80, 24);
@@ -371,102 +374,6 @@ fn a_server_that_never_answers_does_not_hold_the_screen() {
     drop(listener);
 }
 
-/// SplitMix64: the same keys in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("a small number")
-    }
-}
-
-/// Keys that neither end nor stop the program, not even through a completion.
-const KEYS: &[&str] = &[
-    "\r",
-    "\x1b",
-    "\x7f",
-    " ",
-    "\0",
-    "\x1c",
-    "\x1b[A",
-    "\x1b[B",
-    "\x1b[D",
-    "\x1b[5~",
-    "\x1b[6~",
-    "\x1b[H",
-    "\x1b[F",
-    "\x1b[1;2C",
-    "\x1b[1;2D",
-    "\x02",
-    "\x05",
-    "\x06",
-    "\x07",
-    "\x01",
-    "\x12",
-    "\x15",
-    "\x17",
-    "\x1a",
-    ":",
-    "/",
-    "?",
-    "!",
-    "[",
-    "]",
-    "-",
-    "0",
-    "1",
-    "2",
-    "j",
-    "k",
-    "g",
-    "G",
-    "y",
-    "m",
-    "x",
-    "n",
-    "N",
-    "c",
-    "C",
-    "w",
-    "J",
-    "o",
-    "b",
-    "A",
-    "S",
-    "P",
-    "O",
-    "R",
-    "T",
-    "l",
-    "h",
-    ":nodes\r",
-    ":pods\r",
-    ":secrets\r",
-    ":deployments\r",
-    ":ns\r",
-    ":ctx\r",
-    ":events\r",
-    ":theme\r",
-    "/-f core\r",
-    "/cpu>1m\r",
-    "/!a (\r",
-    "\x1b[<0;5;6M",
-    "\x1b[<65;5;6M",
-    "\x1b[<64;1;1M",
-    "\x1b[200~pasted line\nand another\x1b[201~",
-    "\x1b[200~\u{1f980} 漢字 \u{301}\x1b[201~",
-    "é",
-    "漢",
-];
-
 #[test]
 fn random_keys_pastes_and_sizes_break_nothing() {
     let demo = Demo::start(ekscope::sim::Options { churn: 200.0, ..still() });
@@ -474,15 +381,7 @@ fn random_keys_pastes_and_sizes_break_nothing() {
     session.wait_text("Running");
     let mut random = Random(2026);
     for _ in 0..1_500 {
-        match random.below(40) {
-            0 => {
-                let size = |most| u16::try_from(1 + most).expect("a size");
-                session.resize(size(random.below(220)), size(random.below(60)));
-            }
-            // Now and then what was sent is handled and drawn before more comes.
-            1..6 => drop(session.wait_for(Duration::from_millis(30), |_| false)),
-            _ => session.send(KEYS[random.below(KEYS.len())]),
-        }
+        random.act(&mut session);
     }
     session.resize(WIDE.0, WIDE.1);
     // Out of whatever prompt is open; then the program still does as it is told.

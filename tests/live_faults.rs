@@ -17,20 +17,26 @@
     reason = "a test may fail, and says what it sees"
 )]
 
+#[path = "rig/between.rs"]
+mod between;
 #[path = "demo/mod.rs"]
 mod demo;
 #[path = "pty/mod.rs"]
 mod pty;
+#[path = "pty/random.rs"]
+mod random;
 
 use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use between::{Between, Fault};
 use demo::Place;
 use pty::Session;
+use random::Random;
 
 const SIZE: (u16, u16) = (160, 40);
 
@@ -44,6 +50,10 @@ struct Rig {
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/rig.sh")
+}
+
+fn kubectl() -> String {
+    env::var("EKSCOPE_RIG_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned())
 }
 
 fn run(command: &mut Command) -> Output {
@@ -114,9 +124,26 @@ impl Rig {
     }
 
     fn kubectl(&self, arguments: &[&str]) -> String {
-        let program = env::var("EKSCOPE_RIG_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-        let output = run(Command::new(program).arg("--kubeconfig").arg(self.dir.join("kubeconfig")).args(arguments));
+        let output = run(Command::new(kubectl()).arg("--kubeconfig").arg(self.dir.join("kubeconfig")).args(arguments));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A link of this fault, and the program's place on its far side; the token in `token` is sent along.
+    fn behind(&self, fault: Fault) -> (Between, Place) {
+        let between = Between::start(&kubectl(), &self.dir.join("kubeconfig"), fault);
+        let place = Place::new();
+        let token = place.path("token");
+        std::fs::write(&token, "anything").expect("a token");
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: behind, \
+             clusters: [{{name: behind, cluster: {{server: '{}'}}}}], \
+             users: [{{name: behind, user: {{tokenFile: '{}'}}}}], \
+             contexts: [{{name: behind, context: {{cluster: behind, user: behind}}}}]}}",
+            between.url,
+            token.display()
+        );
+        std::fs::write(place.kubeconfig(), text).expect("a kubeconfig");
+        (between, place)
     }
 
     fn count(&self, what: &str) -> usize {
@@ -222,4 +249,110 @@ fn users_see_what_they_may() {
     assert!(said.contains("forbidden") && said.contains("ask for"), "{said}");
     let session = nobody.place.open(&["pods", "-A"], SIZE);
     session.wait_text("cannot list /api/v1/pods");
+}
+
+/// The shared rig, for tests that change nothing in it.
+fn shared() -> Option<Rig> {
+    let dir = wanted()?;
+    Some(Rig { place: Rig::place(&dir, "admin"), dir, own: None })
+}
+
+#[test]
+fn streams_that_are_cut_or_spoilt_lose_no_row() {
+    let Some(rig) = shared() else { return };
+    let whole = format!("pods(all)[{}]", rig.count("pods"));
+    for fault in [
+        Fault::Cut { answers: 3, bytes: 30_000 },
+        Fault::Cut { answers: 2, bytes: 1_000_000 },
+        Fault::Garbage { bytes: 20_000 },
+        Fault::Garbage { bytes: 2_000_000 },
+    ] {
+        let (between, place) = rig.behind(fault);
+        let session = place.open(&["pods", "-A"], SIZE);
+        session.wait(&format!("all rows after {fault:?}"), |screen| {
+            screen.contents().contains(&whole) && screen.contents().contains("● live")
+        });
+        drop(session);
+        between.set(fault);
+        assert_eq!(place.rows(&["pods", "-A"]).len(), rig.count("pods"), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_request_that_is_refused_for_its_token_is_sent_once_more() {
+    let Some(rig) = shared() else { return };
+    let (between, place) = rig.behind(Fault::Unauthorized { requests: 1 });
+    let rows = place.rows(&["namespaces"]);
+    assert_eq!(rows.len(), rig.count("namespaces"));
+    between.set(Fault::Unauthorized { requests: 1_000 });
+    let asked = between.requests().len();
+    let output = place.get(&["namespaces"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("401"), "{said}");
+    assert!(between.requests().len() - asked <= 4, "it is not asked again and again: {:?}", between.requests());
+}
+
+#[test]
+fn a_server_that_never_answers_is_named_and_taken_up_when_it_does() {
+    let Some(rig) = shared() else { return };
+    let (between, place) = rig.behind(Fault::Hang);
+    let session = place.open(&["namespaces", "--request-timeout", "1s"], SIZE);
+    session.wait_text(between.url.trim_start_matches("http://"));
+    session.wait_text("no answer");
+    between.set(Fault::None);
+    session.wait_text(&format!("namespaces(all)[{}]", rig.count("namespaces")));
+    session.wait_text("● live");
+}
+
+#[test]
+fn a_version_that_is_too_old_costs_one_new_list() {
+    let Some(rig) = Rig::start(&[]) else { return };
+    let (between, place) = rig.behind(Fault::None);
+    let count = rig.count("pods");
+    let session = place.open(&["pods", "-A"], SIZE);
+    session.wait_text(&format!("pods(all)[{count}]"));
+    session.wait_text("● live");
+    // What is written while the program is cut off is in no history of the server that comes back.
+    between.set(Fault::Refuse);
+    let all =
+        rig.kubectl(&["get", "pods", "-A", "--no-headers", "-o", "custom-columns=:metadata.namespace,:metadata.name"]);
+    for line in all.lines().take(3) {
+        let (namespace, name) = line.trim().split_once(char::is_whitespace).expect("two words");
+        rig.kubectl(&["delete", "pod", "-n", namespace, name.trim(), "--grace-period=0", "--force"]);
+    }
+    rig.control(&["kill-apiserver"], &[]);
+    rig.control(&["start-apiserver"], &[]);
+    let before = between.requests().len();
+    between.set(Fault::None);
+    session.wait_text(&format!("pods(all)[{}]", count - 3));
+    session.wait_text("● live");
+    let asked: Vec<String> =
+        between.requests()[before..].iter().filter(|line| line.contains("/api/v1/pods?")).cloned().collect();
+    let resumed = asked.iter().position(|line| line.contains("watch=") && !line.contains("sendInitialEvents"));
+    let anew = asked.iter().filter(|line| line.contains("sendInitialEvents") || !line.contains("watch=")).count();
+    assert!(resumed == Some(0) && (1..=2).contains(&anew), "it resumes, and then begins anew: {asked:#?}");
+}
+
+/// For as long as `EKSCOPE_RANDOM_SECONDS` says.
+#[test]
+fn random_keys_break_nothing() {
+    let Some(rig) = shared() else { return };
+    let seconds = env::var("EKSCOPE_RANDOM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let mut session = rig.place.open(&["pods", "-A"], SIZE);
+    session.wait_text("Running");
+    let mut random = Random(seconds);
+    let (started, mut acts) = (Instant::now(), 0_u32);
+    while started.elapsed() < Duration::from_secs(seconds) {
+        random.act(&mut session);
+        acts += 1;
+    }
+    session.resize(SIZE.0, SIZE.1);
+    session.send("\x15\r:namespaces\r");
+    session.wait_text("namespaces(all)[");
+    let (memory, cpu) = session.usage();
+    session.send(":q\r");
+    assert_eq!(session.end(), 0);
+    assert!(!session.on_alternate_screen(), "the terminal is given back");
+    assert!(!rig.place.log().contains("panicked"), "{}", rig.place.log());
+    eprintln!("{acts} keys, pastes and sizes in {seconds} s; {} MB resident, {cpu:.1} s of CPU", memory / 1_000_000);
 }

@@ -21,37 +21,25 @@ mod pty;
 mod rig;
 
 use std::{
-    collections::BTreeMap,
+    fmt::Write as _,
     path::Path,
     time::{Duration, Instant},
 };
 
-use ekscope::{kinds::registry, util::age};
-use rig::Rig;
+use ekscope::kinds::registry;
+use rig::{Rig, Table, items, text};
 use serde_json::{Map, Value};
 
-const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 /// Groups of the definitions that these tests make.
 const PRINTING: &str = "printing.example.com";
 const MOMENT: &str = "moment.example.com";
 /// Attempts for one kind: the rig lives, and a row may change between two looks at it.
 const ATTEMPTS: usize = 3;
 
-/// Rows by namespace and name.
-type Table = BTreeMap<(String, String), Map<String, Value>>;
-
 /// A kind of the server: what `ekscope get` takes, and its collection.
 struct Served {
     word: String,
     path: String,
-}
-
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Every kind that can be listed and has no file of its own, by the legacy discovery that ekscope does not use here.
@@ -83,7 +71,7 @@ fn served(rig: &Rig) -> Vec<Served> {
 
 /// The server's Table, and which of its columns are times since something.
 fn expected(rig: &Rig, path: &str) -> (Table, Vec<String>) {
-    let table = rig.get(path, TABLE);
+    let table = rig.get(path, rig::TABLE);
     let columns = items(&table["columnDefinitions"]);
     let names: Vec<String> = columns.iter().map(|column| text(&column["name"]).to_lowercase()).collect();
     let ages = columns
@@ -104,25 +92,6 @@ fn expected(rig: &Rig, path: &str) -> (Table, Vec<String>) {
     (rows, ages)
 }
 
-fn found(rig: &Rig, word: &str) -> Table {
-    let output = rig.ekscope(&["get", word, "-A", "-o", "json"]);
-    assert!(output.status.success(), "{word}: {}", String::from_utf8_lossy(&output.stderr));
-    let rows: Vec<Map<String, Value>> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let count = rows.len();
-    let cell = |row: &Map<String, Value>, column: &str| row.get(column).map(text).unwrap_or_default();
-    let table: Table = rows.into_iter().map(|row| ((cell(&row, "namespace"), cell(&row, "name")), row)).collect();
-    assert_eq!(table.len(), count, "{word}: every row has a name of its own");
-    table
-}
-
-/// Whether two ages are the same but for the time between the two looks and for what their text leaves out.
-fn ages_agree(one: &Value, other: &Value, elapsed: Duration) -> bool {
-    let seconds = |value: &Value| value.as_str().and_then(age::parse);
-    let (Some(one), Some(other)) = (seconds(one), seconds(other)) else { return one == other };
-    let unit = age::changes_in(one.max(other) / 60 * 60).max(1);
-    (one - other).unsigned_abs() <= elapsed.as_secs() + 2 + unit.unsigned_abs()
-}
-
 fn same(one: &Value, other: &Value) -> bool {
     match (one.as_f64(), other.as_f64()) {
         // 42 and 42.0 are one number.
@@ -136,7 +105,7 @@ fn compare(rig: &Rig, kind: &Served) -> usize {
     let mut last = Vec::new();
     for _ in 0..ATTEMPTS {
         let start = Instant::now();
-        let ((expected, ages), found) = (expected(rig, &kind.path), found(rig, &kind.word));
+        let ((expected, ages), found) = (expected(rig, &kind.path), rig.table(&[&kind.word, "-A"]));
         let elapsed = start.elapsed();
         let mut differences: Vec<String> = Vec::new();
         for (key, row) in &expected {
@@ -147,7 +116,11 @@ fn compare(rig: &Rig, kind: &Served) -> usize {
             for (column, wanted) in row {
                 let got = other.get(column);
                 let agree = got.is_some_and(|got| {
-                    if ages.contains(column) { ages_agree(wanted, got, elapsed) } else { same(wanted, got) }
+                    if ages.contains(column) {
+                        rig::ages_agree(&text(wanted), &text(got), elapsed)
+                    } else {
+                        same(wanted, got)
+                    }
                 });
                 if !agree {
                     differences.push(format!("{key:?} {column}: {wanted} and not {got:?}"));
@@ -279,16 +252,14 @@ fn odd_values_are_printed_as_the_server_prints_them() {
         path: "/apis/printing.example.com/v1/oddities".to_owned(),
     };
     let definition = Definition::create(&rig, "oddities.printing.example.com", &plain());
-    let objects: String = VALUES
-        .iter()
-        .enumerate()
-        .map(|(index, value)| {
-            format!(
-                "{{\"apiVersion\": \"printing.example.com/v1\", \"kind\": \"Oddity\", \
-                 \"metadata\": {{\"name\": \"odd-{index}\"}}, \"value\": {value}}}\n---\n"
-            )
-        })
-        .collect();
+    let mut objects = String::new();
+    for (index, value) in VALUES.iter().enumerate() {
+        let _ = writeln!(
+            objects,
+            "{{\"apiVersion\": \"printing.example.com/v1\", \"kind\": \"Oddity\", \
+             \"metadata\": {{\"name\": \"odd-{index}\"}}, \"value\": {value}}}\n---"
+        );
+    }
     definition.apply(&objects);
     assert_eq!(compare(&rig, &kind), VALUES.len());
     // One column that we do not evaluate, and the server prints all of them.
@@ -301,7 +272,7 @@ fn a_definition_that_changes_or_goes_is_followed() {
     let Some(rig) = Rig::find() else { return };
     let text = |column: &str| {
         format!(
-            r#"
+            r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {{name: fleeting.moment.example.com}}
@@ -316,7 +287,7 @@ spec:
     schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
     additionalPrinterColumns:
     - {{name: {column}, type: string, jsonPath: .value}}
-"#
+"
         )
     };
     let object = "{apiVersion: moment.example.com/v1, kind: Fleeting, metadata: {name: one}, value: seen}";
@@ -329,7 +300,7 @@ spec:
         columns: 120,
         rows: 20,
     });
-    screen.wait_text("kube-system");
+    screen.wait_text("● live");
     for round in 0..2 {
         let definition = Definition::create(&rig, "fleeting.moment.example.com", &text("Before"));
         definition.apply(object);

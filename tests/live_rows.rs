@@ -18,20 +18,19 @@
     reason = "a test may fail, and says what it sees"
 )]
 
+mod rig;
+
 use std::{
     collections::BTreeMap,
-    env,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use ekscope::{
     kinds::{KindInfo, registry},
-    util::{age, quantity},
+    util::quantity,
 };
-use serde_json::{Map, Value};
+use rig::{Rig, Table, cell, items, text};
+use serde_json::Value;
 
 /// Attempts for one kind: the rig lives, and a row may change between two looks at it.
 const ATTEMPTS: usize = 3;
@@ -53,118 +52,19 @@ const AGES: &[&str] = &[
 /// Columns of metrics.k8s.io, which every look measures anew.
 const MEASURED: &[&str] = &["cpu", "mem", "%cpu", "%mem", "%cpu-req", "%mem-req"];
 
-/// Rows by namespace and name.
-type Table = BTreeMap<(String, String), Map<String, Value>>;
-
-struct Rig {
-    kubeconfig: String,
-    proxy: Child,
-    port: u16,
-}
-
-impl Rig {
-    /// `None`, with a notice, where there is no rig.
-    fn find() -> Option<Self> {
-        let Ok(kubeconfig) = env::var("EKSCOPE_RIG_KUBECONFIG") else {
-            assert!(env::var_os("EKSCOPE_RIG_REQUIRED").is_none(), "EKSCOPE_RIG_KUBECONFIG names no live rig");
-            eprintln!("SKIPPED: EKSCOPE_RIG_KUBECONFIG names no live rig (tests/live/rig.sh start)");
-            return None;
-        };
-        let mut proxy = Command::new(kubectl())
-            .args(["--kubeconfig", &kubeconfig, "proxy", "--port=0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("kubectl proxy");
-        let mut line = String::new();
-        BufReader::new(proxy.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
-        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("kubectl proxy said {line:?}"));
-        Some(Self { kubeconfig, proxy, port })
-    }
-
-    /// A GET through kubectl's own connection. HTTP/1.0, so that nothing comes in chunks.
-    fn get(&self, path: &str, accept: &str) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy");
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").expect("a request");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        let split = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a body") + 4;
-        let head = String::from_utf8_lossy(&answer[..split]);
-        assert!(head.contains(" 200 "), "{path}: {head}");
-        serde_json::from_slice(&answer[split..]).expect("JSON")
-    }
-
-    /// What kubectl would print, as the server gives it, by kubectl's headers in lower case.
-    fn kubectl(&self, info: &KindInfo) -> Table {
-        let table = self.get(
-            &format!("{}?includeObject=Metadata", info.path(None)),
-            "application/json;as=Table;v=v1;g=meta.k8s.io",
-        );
-        let headers: Vec<String> =
-            items(&table["columnDefinitions"]).iter().map(|column| text(&column["name"]).to_lowercase()).collect();
-        items(&table["rows"])
-            .iter()
-            .map(|row| {
-                let meta = &row["object"]["metadata"];
-                let cells = headers.iter().cloned().zip(items(&row["cells"]).iter().cloned());
-                ((text(&meta["namespace"]), text(&meta["name"])), cells.collect())
-            })
-            .collect()
-    }
-
-    /// What ekscope gets.
-    fn ekscope(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
-        let output = Command::new(env!("CARGO_BIN_EXE_ekscope"))
-            .args(["get", "-o", "json", "--kubeconfig", &self.kubeconfig])
-            .args(arguments)
-            .output()
-            .expect("ekscope");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
-
-    fn ekscope_table(&self, arguments: &[&str]) -> Table {
-        let rows = self.ekscope(arguments);
-        let count = rows.len();
-        let table: Table = rows.into_iter().map(|row| ((cell(&row, "namespace"), cell(&row, "name")), row)).collect();
-        assert_eq!(table.len(), count, "{arguments:?}: every row has a name of its own");
-        table
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
-    }
-}
-
-fn kubectl() -> String {
-    env::var("EKSCOPE_RIG_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned())
-}
-
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// A cell as text; what is not known is empty.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn cell(row: &Map<String, Value>, column: &str) -> String {
-    row.get(column).map(text).unwrap_or_default()
-}
-
-/// Whether two ages are the same but for `elapsed` and for what their text leaves out.
-fn ages_agree(one: &str, other: &str, elapsed: Duration) -> bool {
-    let (Some(one), Some(other)) = (age::parse(one), age::parse(other)) else { return one == other };
-    let unit = age::changes_in(one.max(other) / 60 * 60).max(1);
-    (one - other).unsigned_abs() <= elapsed.as_secs() + 2 + unit.unsigned_abs()
+/// What kubectl would print, as the server gives it, by kubectl's headers in lower case.
+fn kubectl_rows(rig: &Rig, info: &KindInfo) -> Table {
+    let table = rig.get(&format!("{}?includeObject=Metadata", info.path(None)), rig::TABLE);
+    let headers: Vec<String> =
+        items(&table["columnDefinitions"]).iter().map(|column| text(&column["name"]).to_lowercase()).collect();
+    items(&table["rows"])
+        .iter()
+        .map(|row| {
+            let meta = &row["object"]["metadata"];
+            let cells = headers.iter().cloned().zip(items(&row["cells"]).iter().cloned());
+            ((text(&meta["namespace"]), text(&meta["name"])), cells.collect())
+        })
+        .collect()
 }
 
 /// Columns of `expected` that are otherwise in `found`.
@@ -180,7 +80,7 @@ fn differences(expected: &Table, found: &Table, elapsed: Duration, same: fn(&str
             let agree = if !other.contains_key(column) {
                 false
             } else if AGES.contains(&column.as_str()) {
-                ages_agree(&wanted, &got, elapsed)
+                rig::ages_agree(&wanted, &got, elapsed)
             } else {
                 same(column, &wanted, &got)
             };
@@ -219,8 +119,8 @@ fn rows_are_kubectls() {
     for info in kinds() {
         assert_settles(&info.plural, || {
             let start = Instant::now();
-            let expected = rig.kubectl(&info);
-            let found = rig.ekscope_table(&[&info.plural, "-A"]);
+            let expected = kubectl_rows(&rig, &info);
+            let found = rig.table(&[&info.plural, "-A"]);
             let mut differences = differences(&expected, &found, start.elapsed(), |column, wanted, got| match column {
                 // kubectl adds when the last one was: `3 (5m ago)`.
                 "restarts" => wanted.split(' ').next() == Some(got),
@@ -240,8 +140,8 @@ fn both_encodings_give_the_same_rows() {
     for info in kinds() {
         assert_settles(&format!("{} as JSON", info.plural), || {
             let start = Instant::now();
-            let protobuf = rig.ekscope_table(&[&info.plural, "-A", "--encoding", "protobuf"]);
-            let json = rig.ekscope_table(&[&info.plural, "-A", "--encoding", "json"]);
+            let protobuf = rig.table(&[&info.plural, "-A", "--encoding", "protobuf"]);
+            let json = rig.table(&[&info.plural, "-A", "--encoding", "json"]);
             let same = |column: &str, one: &str, other: &str| one == other || MEASURED.contains(&column);
             (protobuf.len(), differences(&protobuf, &json, start.elapsed(), same))
         });
@@ -275,7 +175,7 @@ fn containers_are_those_of_the_pods() {
                     .concat()
                 })
                 .collect();
-            let rows = rig.ekscope(&["containers", "-n", "cases", "--encoding", encoding]);
+            let rows = rig.rows(&["containers", "-n", "cases", "--encoding", encoding]);
             let mut found: Vec<_> =
                 rows.iter().map(|row| (cell(row, "pod"), cell(row, "name"), cell(row, "restarts"))).collect();
             expected.sort();
@@ -322,14 +222,11 @@ fn described(text: &str) -> BTreeMap<String, [u64; 4]> {
 fn requests_of_nodes_are_those_of_describe() {
     let Some(rig) = Rig::find() else { return };
     assert_settles("requests and limits of nodes", || {
-        let output = Command::new(kubectl())
-            .args(["--kubeconfig", &rig.kubeconfig, "describe", "nodes", "--show-events=false"])
-            .output()
-            .expect("kubectl");
+        let output = rig.kubectl(&["describe", "nodes", "--show-events=false"], "");
         let expected = described(&String::from_utf8_lossy(&output.stdout));
         assert!(!expected.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         let found: BTreeMap<String, [f64; 4]> = rig
-            .ekscope(&["nodes"])
+            .rows(&["nodes"])
             .iter()
             .map(|row| {
                 let number = |column: &str| row.get(column).and_then(Value::as_f64).unwrap_or(f64::NAN);

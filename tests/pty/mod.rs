@@ -34,12 +34,16 @@ struct State {
     parser: vt100::Parser,
     /// When the last bytes were read.
     at: Instant,
-    bytes: u64,
-    reads: u64,
     /// Everything that was written, for what no screen shows.
     raw: Vec<u8>,
+    /// Whether a frame has begun and not ended: half a frame is no screen.
+    drawing: bool,
+    frames: u64,
     ended: bool,
 }
+
+/// How a frame begins and ends (synchronized update).
+const FRAME: (&[u8], &[u8]) = (b"\x1b[?2026h", b"\x1b[?2026l");
 
 /// What to run.
 pub struct Options<'a> {
@@ -71,9 +75,9 @@ impl Session {
             state: Mutex::new(State {
                 parser: vt100::Parser::new(cells(options.rows), cells(options.columns), 0),
                 at: started,
-                bytes: 0,
-                reads: 0,
                 raw: Vec::new(),
+                drawing: false,
+                frames: 0,
                 ended: false,
             }),
             changed: Condvar::new(),
@@ -92,9 +96,15 @@ impl Session {
                 }
                 state.parser.process(&buffer[..read]);
                 state.at = at;
-                state.bytes += read as u64;
-                state.reads += 1;
+                // A mark may come in two reads.
+                let from = state.raw.len().saturating_sub(FRAME.0.len() - 1);
                 state.raw.extend_from_slice(&buffer[..read]);
+                state.frames += memchr::memmem::find_iter(&state.raw[from..], FRAME.1).count() as u64;
+                let begun = memchr::memmem::rfind(&state.raw[from..], FRAME.0);
+                let ended = memchr::memmem::rfind(&state.raw[from..], FRAME.1);
+                if begun.is_some() || ended.is_some() {
+                    state.drawing = begun > ended;
+                }
                 theirs.changed.notify_all();
             }
         });
@@ -131,7 +141,7 @@ impl Session {
         let deadline = Instant::now() + patience;
         let mut state = self.shared.lock();
         loop {
-            if wanted(state.parser.screen()) {
+            if !state.drawing && wanted(state.parser.screen()) {
                 return Some(state.at);
             }
             let now = Instant::now();
@@ -146,10 +156,19 @@ impl Session {
         self.shared.lock().parser.screen().contents()
     }
 
-    /// Bytes and reads since the start.
-    pub fn written(&self) -> (u64, u64) {
-        let state = self.shared.lock();
-        (state.bytes, state.reads)
+    /// Bytes since the start.
+    pub fn written(&self) -> u64 {
+        self.shared.lock().raw.len() as u64
+    }
+
+    /// What a look at the screen gives, as it is now.
+    pub fn look<T>(&self, look: impl Fn(&vt100::Screen) -> T) -> T {
+        look(self.shared.lock().parser.screen())
+    }
+
+    /// Frames since the start.
+    pub fn frames(&self) -> u64 {
+        self.shared.lock().frames
     }
 
     /// Everything that was written, escapes and all.

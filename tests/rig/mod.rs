@@ -1,7 +1,10 @@
 //! A running rig (`tests/live/rig.sh`), as the live tests reach it: kubectl's own connection to its API server, and the
 //! program under test.
 
+#![allow(dead_code, reason = "every test uses its own part of it")]
+
 use std::{
+    collections::BTreeMap,
     env,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -10,7 +13,14 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use ekscope::util::age;
+use serde_json::{Map, Value};
+
+/// What kubectl asks for: cells as they are printed.
+pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
+/// Rows by namespace and name.
+pub type Table = BTreeMap<(String, String), Map<String, Value>>;
 
 pub struct Rig {
     pub kubeconfig: String,
@@ -22,6 +32,7 @@ impl Rig {
     /// `None`, with a notice, where `EKSCOPE_RIG_KUBECONFIG` names no rig.
     pub fn find() -> Option<Self> {
         let Ok(kubeconfig) = env::var("EKSCOPE_RIG_KUBECONFIG") else {
+            assert!(env::var_os("EKSCOPE_RIG_REQUIRED").is_none(), "EKSCOPE_RIG_KUBECONFIG names no live rig");
             eprintln!("SKIPPED: EKSCOPE_RIG_KUBECONFIG names no live rig (tests/live/rig.sh start)");
             return None;
         };
@@ -69,12 +80,23 @@ impl Rig {
         child.wait_with_output().expect("kubectl ends")
     }
 
-    pub fn ekscope(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_ekscope"))
+    /// The rows of `ekscope get … -o json`.
+    pub fn rows(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
+        let output = Command::new(env!("CARGO_BIN_EXE_ekscope"))
+            .args(["get", "-o", "json", "--kubeconfig", &self.kubeconfig])
             .args(arguments)
-            .args(["--kubeconfig", &self.kubeconfig])
             .output()
-            .expect("ekscope")
+            .expect("ekscope");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    pub fn table(&self, arguments: &[&str]) -> Table {
+        let rows = self.rows(arguments);
+        let count = rows.len();
+        let table: Table = rows.into_iter().map(|row| ((cell(&row, "namespace"), cell(&row, "name")), row)).collect();
+        assert_eq!(table.len(), count, "{arguments:?}: every row has a name of its own");
+        table
     }
 }
 
@@ -87,4 +109,28 @@ impl Drop for Rig {
 
 fn kubectl() -> String {
     env::var("EKSCOPE_RIG_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned())
+}
+
+pub fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A cell as text; what is not known is empty.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+pub fn cell(row: &Map<String, Value>, column: &str) -> String {
+    row.get(column).map(text).unwrap_or_default()
+}
+
+/// Whether two ages are the same but for the time between the two looks and for what their text leaves out.
+pub fn ages_agree(one: &str, other: &str, elapsed: Duration) -> bool {
+    let (Some(one), Some(other)) = (age::parse(one), age::parse(other)) else { return one == other };
+    let unit = age::changes_in(one.max(other) / 60 * 60).max(1);
+    (one - other).unsigned_abs() <= elapsed.as_secs() + 2 + unit.unsigned_abs()
 }
