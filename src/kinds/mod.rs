@@ -344,6 +344,12 @@ pub trait Kind: Sized + 'static {
         Self::columns().get(column).map_or(Value::Unknown, |column| (column.value)(row, at))
     }
 
+    /// Whether one of the texts satisfies `test` that a plain word looks at, but for the name: those of the searched
+    /// columns that are not wide. A short cut for a kind with very many rows; `None` where the columns have to be asked.
+    fn any_word(_row: &Self::Row, _at: &At<'_>, _test: &mut dyn FnMut(Sym) -> bool) -> Option<bool> {
+        None
+    }
+
     fn health(_row: &Self::Row, _at: &At<'_>) -> Health {
         Health::Unknown
     }

@@ -4,9 +4,10 @@
 use std::{cmp::Ordering, net::IpAddr};
 
 use super::{
+    intern::Sym,
     query::{Query, Selector, Test},
     table::{Rows, Uid, merge, natural_order},
-    value::{Value, key_is_whole},
+    value::{NONE, Value, key_is_whole},
     world::World,
 };
 use crate::kinds::KindId;
@@ -104,6 +105,9 @@ pub struct Lens {
     seen: Seen,
     /// Whether the query has grown since: only what is shown needs a second look.
     narrowed: bool,
+    /// Whether the sort has changed since.
+    unsorted: bool,
+    members: u64,
 }
 
 /// What the order is up to date with.
@@ -168,7 +172,12 @@ impl Lens {
 
     pub fn set_sort(&mut self, sort: Sort) {
         self.sort = sort;
-        self.invalidate();
+        self.unsorted = true;
+    }
+
+    /// Counts changes of what is shown, but for its order.
+    pub fn members(&self) -> u64 {
+        self.members
     }
 
     pub fn set_faults(&mut self, faults: bool) {
@@ -194,8 +203,21 @@ impl Lens {
         let stale_joins = self.seen.joins != joins && self.seen.at != now && self.depends_on_joins(rows);
         let stale_time = self.seen.at + 10 <= now && self.query.depends_on_time();
         if !self.seen.valid || stale_joins || stale_time || self.seen.generation + 1 < generation {
-            self.rebuild(world, rows, now);
+            self.refilter(world, rows, now);
+            self.reorder(world, rows);
             self.seen = Seen { valid: true, generation, joins, at: now };
+            return true;
+        }
+        if self.unsorted {
+            // Keys of what came since have to be made in the new order; flags have to be caught up with first.
+            if self.seen.generation != generation {
+                self.refilter(world, rows, now);
+                self.seen.generation = generation;
+            }
+            self.reorder(world, rows);
+            if self.narrowed {
+                self.narrow(world, rows, now);
+            }
             return true;
         }
         let changed = self.seen.generation != generation;
@@ -203,7 +225,7 @@ impl Lens {
             self.seen.generation = generation;
             self.catch_up(world, rows, now);
         }
-        let narrowed = std::mem::take(&mut self.narrowed);
+        let narrowed = self.narrowed;
         if narrowed {
             self.narrow(world, rows, now);
         }
@@ -221,8 +243,10 @@ impl Lens {
             })
     }
 
-    fn rebuild(&mut self, world: &World, rows: &dyn Rows, now: i64) {
+    /// Looks at every row anew.
+    fn refilter(&mut self, world: &World, rows: &dyn Rows, now: i64) {
         self.narrowed = false;
+        self.members += 1;
         // By slot, as they lie in memory: in the natural order every row would be a cache miss.
         let mut flags = std::mem::take(&mut self.flags);
         flags.clear();
@@ -231,10 +255,15 @@ impl Lens {
             (0..slot(rows.slots())).map(move |id| filter.flag(id))
         });
         self.total = flags.iter().map(|flag| usize::from(flag & IN_SCOPE)).sum();
+        self.flags = flags;
+    }
+
+    /// Orders anew what is shown.
+    fn reorder(&mut self, world: &World, rows: &dyn Rows) {
+        self.unsorted = false;
         let mut order = std::mem::take(&mut self.order);
         order.clear();
-        order.extend(rows.natural().iter().copied().filter(|&id| flags[id as usize] & SHOWN != 0));
-        self.flags = flags;
+        order.extend(rows.natural().iter().copied().filter(|&id| self.flags[id as usize] & SHOWN != 0));
         self.keys = Vec::new();
         if let Some(column) = self.sort.column {
             self.sort_by(column, &mut order, world, rows);
@@ -292,6 +321,8 @@ impl Lens {
 
     /// Looks once more at what is shown.
     fn narrow(&mut self, world: &World, rows: &dyn Rows, now: i64) {
+        self.narrowed = false;
+        self.members += 1;
         let mut flags = std::mem::take(&mut self.flags);
         let mut order = std::mem::take(&mut self.order);
         // Few by their order, many as they lie in memory.
@@ -312,6 +343,7 @@ impl Lens {
 
     /// Applies the rows that the last settle touched.
     fn catch_up(&mut self, world: &World, rows: &dyn Rows, now: i64) {
+        self.members += 1;
         self.flags.resize(rows.slots(), 0);
         if self.sort.column.is_some() {
             self.keys.resize(rows.slots(), 0);
@@ -407,6 +439,9 @@ struct Filter<'a> {
     namespaces: Memo,
     /// One memo a word term, by text and by set of labels.
     words: Vec<(Memo, Memo)>,
+    /// Which word terms can be neither in a number nor in what stands for nothing.
+    plain: Vec<Option<bool>>,
+    wide: bool,
     /// Which of the searched columns are labels: their text is made once a set.
     labels: Option<usize>,
 }
@@ -453,6 +488,8 @@ impl<'a> Filter<'a> {
             now,
             namespaces: Memo::default(),
             words: lens.query.terms().iter().map(|_| Default::default()).collect(),
+            plain: vec![None; lens.query.terms().len()],
+            wide: lens.wide,
             labels: columns.iter().position(|column| column.id == "labels"),
         }
     }
@@ -503,9 +540,18 @@ impl<'a> Filter<'a> {
                 if matcher.matches(self.rows.name(id)) {
                     return true;
                 }
+                let (memo, sets) = &mut self.words[term];
+                let plain = &mut self.plain[term];
+                let plain = *plain.get_or_insert_with(|| !matcher.may_match_digits() && !matcher.matches(NONE));
+                if plain && !self.wide {
+                    let symbols = &self.world.symbols;
+                    let mut test = |sym: Sym| memo.get(sym.index(), || matcher.matches(symbols.get(sym)));
+                    if let Some(found) = self.rows.any_word(id, self.world, &mut test) {
+                        return found;
+                    }
+                }
                 // Addresses and ratios are only worth writing out for what could be one.
                 let (numeric, hexadecimal) = (matcher.may_match_digits(), matcher.may_match_hexadecimal());
-                let (memo, sets) = &mut self.words[term];
                 let set = self.rows.meta(id).map_or(0, |meta| meta.labels.index());
                 let labels = self.labels;
                 self.rows.any_value(id, &self.searched, self.world, &mut |column, value| match value {

@@ -146,6 +146,8 @@ pub trait Rows: Any {
         world: &World,
         test: &mut dyn FnMut(usize, &Value<'_>) -> bool,
     ) -> bool;
+    /// [`Kind::any_word`] of a row.
+    fn any_word(&self, id: u32, world: &World, test: &mut dyn FnMut(Sym) -> bool) -> Option<bool>;
     fn health(&self, id: u32, world: &World) -> Health;
     /// Applies a `Changes<R>` of this table's row type, stamping rows with the stream's epoch.
     fn apply(&mut self, changes: Box<dyn Any + Send>, epoch: u32, joins: &mut Joins);
@@ -403,6 +405,11 @@ impl<K: Kind> Rows for Table<K> {
         let Some((meta, row)) = self.get(id) else { return false };
         let at = At { id, meta, name: meta.name.of(&self.names), world };
         columns.iter().any(|&column| test(column, &K::value(row, column, &at)))
+    }
+
+    fn any_word(&self, id: u32, world: &World, test: &mut dyn FnMut(Sym) -> bool) -> Option<bool> {
+        let (meta, row) = self.get(id)?;
+        K::any_word(row, &At { id, meta, name: meta.name.of(&self.names), world }, test)
     }
 
     fn health(&self, id: u32, world: &World) -> Health {

@@ -54,6 +54,9 @@ pub enum Value<'a> {
     Ip(IpAddr),
 }
 
+/// What kubectl prints for nothing.
+pub const NONE: &str = "<none>";
+
 /// First byte of a text's key.
 const TEXT: u8 = 1;
 
@@ -69,7 +72,7 @@ impl<'a> Value<'a> {
 
     /// kubectl's way to say that there is nothing.
     pub fn none() -> Self {
-        Value::Text(Cow::Borrowed("<none>"))
+        Value::Text(Cow::Borrowed(NONE))
     }
 
     /// The text if there is any, kubectl's `<none>` otherwise.

@@ -9,6 +9,8 @@ use unicode_width::UnicodeWidthStr;
 
 /// Cells between two columns.
 pub const GAP: u16 = 2;
+/// Columns of this rank and above are given up before anything is shortened.
+const SPARE: u8 = 6;
 /// What names are shortened to before another column is given up, and what they are shortened to at the very least.
 const SHORT: u16 = 24;
 const SHORTEST: u16 = 18;
@@ -34,7 +36,8 @@ pub struct Slot {
     pub width: u16,
 }
 
-/// Fits columns into a width: first long names are shortened, then the least important columns go. `skip` of the
+/// Fits columns into a width: first what is nice to have goes, then what names have in common, then long names are
+/// shortened, then the least important columns go. `skip` of the
 /// columns that are not of rank 0 are scrolled out on the left.
 pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
     let mut skipped = 0;
@@ -59,14 +62,18 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
         let gaps = u32::try_from(kept.len().saturating_sub(1)).unwrap_or(0) * u32::from(GAP);
         cells + gaps
     };
-    while need(&kept, true) > u32::from(width) {
+    let telling = |kept: &[usize]| {
+        need(kept, false) - kept.iter().map(|&column| u32::from(wishes[column].common.saturating_sub(1))).sum::<u32>()
+    };
+    loop {
         let worst = kept.iter().copied().enumerate().max_by_key(|&(at, column)| (wishes[column].rank, at));
-        match worst {
-            Some((at, column)) if wishes[column].rank > 0 => {
-                kept.remove(at);
-            }
-            _ => break,
+        let Some((at, column)) = worst else { break };
+        let rank = wishes[column].rank;
+        let too_wide = if rank >= SPARE { telling(&kept) } else { need(&kept, true) } > u32::from(width);
+        if rank == 0 || !too_wide {
+            break;
         }
+        kept.remove(at);
     }
     let mut widths: Vec<u16> = kept.iter().map(|&column| wishes[column].width).collect();
     let mut over = need(&kept, false).saturating_sub(u32::from(width));
@@ -170,15 +177,28 @@ pub fn paint(
     let wide = width(text);
     if wide > area.width {
         let short = shorten(text, area.width);
-        buffer.set_stringn(area.x, area.y, &short, area.width as usize, style);
+        put(buffer, area, &short, style);
         return;
     }
     let x = if right { area.x + area.width - wide } else { area.x };
-    buffer.set_stringn(x, area.y, text, area.width as usize, style);
+    put(buffer, Rect { x, width: wide, ..area }, text, style);
     for range in matched {
         let (Some(before), Some(inner)) = (text.get(..range.start), text.get(range.clone())) else { continue };
         let rect = Rect { x: x + width(before), y: area.y, width: width(inner), height: 1 };
         buffer.set_style(rect.intersection(area), match_style);
+    }
+}
+
+/// Writes a text into a line. ASCII, which nearly every cell is, needs no look for graphemes: half the cost of a frame.
+fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        buffer.set_stringn(area.x, area.y, text, area.width as usize, style);
+        return;
+    }
+    for (x, character) in (area.x..area.right()).zip(text.chars()) {
+        if let Some(cell) = buffer.cell_mut((x, area.y)) {
+            cell.set_char(character).set_style(style);
+        }
     }
 }
 

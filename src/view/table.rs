@@ -54,6 +54,8 @@ pub struct TableView {
     glow: Glow,
     sums: Vec<(String, String)>,
     sums_due: Option<i64>,
+    /// What the sums are of: the lens's members, and what is joined.
+    summed: (u64, u64),
 }
 
 /// What visible cells looked like last, to show what changed.
@@ -89,6 +91,7 @@ impl TableView {
             glow: Glow::default(),
             sums: Vec::new(),
             sums_due: None,
+            summed: (0, 0),
         }
     }
 
@@ -241,7 +244,7 @@ impl TableView {
         }
         self.follow();
         self.measure(world, seconds);
-        let sums = self.add_up(world, now, changed);
+        let sums = self.add_up(world, now);
         let glow = self.look_for_changes(world, now);
         glow.into_iter().chain(sums).min()
     }
@@ -487,8 +490,10 @@ impl TableView {
     }
 
     /// Adds up anew when rows changed a while ago: no key waits for 100,000 additions. Gives when to do it otherwise.
-    fn add_up(&mut self, world: &World, now: i64, changed: bool) -> Option<i64> {
-        if changed && self.sums_due.is_none() {
+    fn add_up(&mut self, world: &World, now: i64) -> Option<i64> {
+        let version = (self.lens.members(), world.joins.version(self.kind));
+        if self.summed != version && self.sums_due.is_none() {
+            self.summed = version;
             // Of many rows less often: adding them up costs some milliseconds.
             let after = TOTALS_AFTER * (1 + i64::try_from(self.lens.order().len() / 20_000).unwrap_or(0));
             self.sums_due = Some(now + if self.sums.is_empty() { 0 } else { after });

@@ -211,7 +211,7 @@ fn is_synced(screen: &vt100::Screen) -> bool {
 fn idle(session: &Session, seconds: u64, gates: &mut Gates) {
     // The joined tables come in behind the pods, and what they changed stops glowing.
     session.wait("the nodes", |screen| screen.contents().contains("nodes "));
-    session.wait("metrics", |screen| screen.contents().contains("metrics fresh"));
+    session.wait("metrics", |screen| screen.contents().contains("metrics "));
     std::thread::sleep(Duration::from_secs(4));
     let (bytes, (_, before)) = (session.written(), session.usage());
     std::thread::sleep(Duration::from_secs(seconds));
@@ -249,8 +249,9 @@ fn leave(session: &mut Session, gates: &mut Gates) {
     gates.check("gives the screen back", !session.on_alternate_screen());
 }
 
+/// As `top` counts: 2^20 bytes.
 pub fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+    bytes as f64 / f64::from(1 << 20)
 }
 
 pub fn ms(time: Duration) -> f64 {

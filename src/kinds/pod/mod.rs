@@ -255,6 +255,17 @@ impl Kind for Pod {
         COLUMNS
     }
 
+    fn any_word(row: &Row, at: &At<'_>, test: &mut dyn FnMut(Sym) -> bool) -> Option<bool> {
+        // Words may stand in an IPv6 address; what a word of letters cannot be in is left out.
+        if matches!(row.ip, Some(IpAddr::V6(_))) {
+            return None;
+        }
+        let own = [at.meta.namespace, row.status, row.node];
+        let node = Self::node(row, at).map(|node| [node.group, node.zone]);
+        let mut words = own.into_iter().chain(node.into_iter().flatten()).filter(|word| !word.is_empty());
+        Some(words.any(test))
+    }
+
     fn health(row: &Row, _at: &At<'_>) -> Health {
         row.health
     }

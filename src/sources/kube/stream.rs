@@ -45,6 +45,8 @@ const FIRST_PAGE: usize = 100;
 const PAGE: usize = 2_000;
 /// Rows a batch holds at most.
 const BATCH: usize = 512;
+/// For how long changes are gathered that come one by one: less than a frame.
+const GATHER: Duration = Duration::from_millis(15);
 /// How long a WatchList is watched before its rate is judged, and the rate below which a compressed list is quicker.
 const JUDGE_AFTER: Duration = Duration::from_millis(200);
 const SLOW_BYTES_A_SECOND: f64 = 25e6;
@@ -474,14 +476,24 @@ impl Stream {
         let mut first_byte = None;
         let mut received = 0_usize;
         let mut told = 0;
+        let mut gather = None;
         if initial.is_none() {
             self.live_since = Some(Instant::now());
         }
         loop {
             // What is decoded is sent before the network is waited for, and not after every chunk.
-            let frame = if let Some(frame) = body.frame().now_or_never() {
+            let ready = match body.frame().now_or_never() {
+                None if initial.is_none() && self.decoder.pending() > 0 => {
+                    // Changes that come one by one travel together.
+                    let until = *gather.get_or_insert_with(|| Instant::now() + GATHER);
+                    tokio::time::timeout_at(until.into(), body.frame()).await.ok()
+                }
+                ready => ready,
+            };
+            let frame = if let Some(frame) = ready {
                 frame
             } else {
+                gather = None;
                 self.flush().await?;
                 if let Some(initial) = &initial
                     && self.loaded > told
