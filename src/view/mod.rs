@@ -77,3 +77,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
