@@ -1,21 +1,22 @@
-//! The command line: `ekscope [VIEW]`, `demo`, `get`, `config`.
+//! The command line: `ekscope [VIEW]`, `demo`, `get`, `config`. How to connect may stand before or after the subcommand.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{
     app::{
         self, headless,
         model::{Model, PromptKind},
         runtime::{Runtime, history_file},
+        shown,
     },
     command,
     config::{
         self, Settings, Wishes,
         dirs::{Dirs, Disk},
         history::History,
-        settings::Overrides,
+        settings::{Config, Overrides},
         state::State,
     },
     problem::Problem,
@@ -27,18 +28,20 @@ use crate::{
         },
         runner::Sources,
     },
-    store::lens::Scope,
+    store::{lens::Scope, world::World},
     ui::theme::ColorDepth,
 };
 
 /// A terminal explorer for Amazon EKS.
 #[derive(Debug, Parser)]
-#[command(name = "ekscope", version, args_conflicts_with_subcommands = true)]
+#[command(name = "ekscope", version)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    open: Open,
+    first: First,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,62 +50,64 @@ enum Command {
     Demo(Demo),
     /// Print what a view shows, for scripts.
     Get(Get),
-    /// Say where the configuration is, and check it.
-    Config,
+    /// Say where settings, keys and themes live, check them, and list what there is to choose from.
+    Config {
+        /// Print every setting with its default and what it means: a start for `config.toml`.
+        #[arg(long)]
+        defaults: bool,
+    },
 }
 
-/// What to open and how to connect.
+/// What to show first.
 #[derive(Debug, Args, Clone, Default)]
-struct Open {
+struct First {
     /// What to show first: a kind or any command line, such as `pods kube-system /web`.
     #[arg(value_name = "VIEW")]
     view: Vec<String>,
     /// The same as VIEW.
     #[arg(short = 'c', long = "command", value_name = "VIEW", conflicts_with = "view")]
-    first: Option<String>,
-    #[command(flatten)]
-    connect: Connect,
-    /// Refuse everything that changes the cluster.
-    #[arg(long)]
-    readonly: bool,
-    /// Theme for this run.
-    #[arg(long)]
-    theme: Option<String>,
+    command: Option<String>,
 }
 
-/// How to connect.
+/// How to connect, and what counts whatever is shown.
 #[derive(Debug, Args, Clone, Default)]
-struct Connect {
+struct Common {
     /// Path of the kubeconfig (otherwise KUBECONFIG, then ~/.kube/config).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig.
-    #[arg(long)]
+    #[arg(long, global = true)]
     context: Option<String>,
     /// Cluster of the kubeconfig, in place of the context's.
-    #[arg(long)]
+    #[arg(long, global = true)]
     cluster: Option<String>,
     /// User of the kubeconfig, in place of the context's.
-    #[arg(long)]
+    #[arg(long, global = true)]
     user: Option<String>,
     /// Namespace; several with commas, `!name` for all but.
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, global = true)]
     namespace: Option<String>,
     /// All namespaces.
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    #[arg(short = 'A', long, global = true)]
     all_namespaces: bool,
     /// User to impersonate.
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", global = true, value_name = "USER")]
     as_user: Option<String>,
     /// Group to impersonate; may be given again.
-    #[arg(long = "as-group", value_name = "GROUP")]
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
     as_group: Vec<String>,
     /// Longest wait for an answer: 30s, 1m; 0 is for ever.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     request_timeout: Option<Duration>,
     /// Encoding to ask the server for.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t)]
     encoding: Encoding,
+    /// Refuse everything that changes the cluster.
+    #[arg(long, global = true)]
+    readonly: bool,
+    /// Theme for this run.
+    #[arg(long, global = true)]
+    theme: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -138,7 +143,7 @@ struct Demo {
     #[arg(long, requires = "serve", hide = true)]
     preencode: bool,
     #[command(flatten)]
-    open: Open,
+    first: First,
 }
 
 #[derive(Debug, Args, Clone)]
@@ -154,8 +159,6 @@ struct Get {
     /// All columns, the wide ones too.
     #[arg(short = 'w', long)]
     wide: bool,
-    #[command(flatten)]
-    connect: Connect,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -168,8 +171,33 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a length of time such as 30s or 1m".to_owned())
 }
 
-impl Connect {
-    fn options(&self, read_only: bool, configured: Duration) -> ConnectOptions {
+impl Cli {
+    /// What clap does not see: it judges what stands before a subcommand and what stands after it by itself.
+    fn conflict(&self) -> Option<&'static str> {
+        if self.common.all_namespaces && self.common.namespace.is_some() {
+            return Some("--all-namespaces cannot be used with --namespace");
+        }
+        let first = !self.first.view.is_empty() || self.first.command.is_some();
+        (first && self.command.is_some()).then_some("a VIEW goes after the subcommand")
+    }
+}
+
+impl First {
+    fn line(&self) -> Option<String> {
+        self.command.clone().or_else(|| (!self.view.is_empty()).then(|| self.view.join(" ")))
+    }
+}
+
+impl Common {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            theme: self.theme.clone(),
+            read_only: self.readonly.then_some(true),
+            request_timeout: self.request_timeout,
+        }
+    }
+
+    fn options(&self, config: &Config) -> ConnectOptions {
         ConnectOptions {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
@@ -178,8 +206,10 @@ impl Connect {
             namespace: None,
             impersonate_user: self.as_user.clone(),
             impersonate_groups: self.as_group.clone(),
-            request_timeout: self.request_timeout.unwrap_or(configured),
-            read_only,
+            connect_timeout: config.connection.connect_timeout,
+            exec_timeout: config.connection.exec_timeout,
+            request_timeout: config.connection.request_timeout,
+            read_only: config.safety.read_only,
         }
     }
 
@@ -198,11 +228,18 @@ impl Connect {
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match cli.command {
-        None => open(&cli.open, true),
-        Some(Command::Demo(demo)) => self::demo(&demo),
-        Some(Command::Get(get)) => self::get(&get),
-        Some(Command::Config) => check_config(),
+    if let Some(conflict) = cli.conflict() {
+        Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit();
+    }
+    let done = match &cli.command {
+        None => open(&cli.first, &cli.common),
+        Some(Command::Demo(demo)) => self::demo(demo, &cli.common),
+        Some(Command::Get(get)) => self::get(get, &cli.common),
+        Some(Command::Config { defaults: true }) => {
+            write_out(config::DEFAULTS);
+            Ok(0)
+        }
+        Some(Command::Config { defaults: false }) => check_config(&cli.common),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -228,9 +265,12 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn settings(dirs: &Dirs, overrides: &Overrides) -> Settings {
-    let keys: Vec<config::keymap::CommandKeys<'_>> =
-        command::commands().map(|command| (command.id, command.scope.name(), command.keys)).collect();
-    config::load(&Wishes { dirs, files: &Disk, env: &environment, overrides, commands: &keys })
+    let (world, commands) = (World::default(), command::key_table());
+    let kinds: Vec<&str> = world.kinds().map(|(_, info)| &*info.plural).collect();
+    let wishes = Wishes { dirs, files: &Disk, env: &environment, overrides, commands: &commands, kinds: &kinds };
+    let mut settings = config::load(&wishes);
+    settings.problems.extend(shown::problems(&settings.config));
+    settings
 }
 
 /// Starts the log; it goes to a file in the state folder, never to the terminal.
@@ -271,18 +311,15 @@ fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
         .map_err(|error| Problem::new("cannot start").because(error))
 }
 
-fn open(open: &Open, remember: bool) -> Result<u8, Problem> {
+fn open(first: &First, common: &Common) -> Result<u8, Problem> {
     let dirs = Dirs::find(environment)?;
-    let overrides =
-        Overrides { theme: open.theme.clone(), read_only: open.readonly.then_some(true), ..Overrides::default() };
-    let Settings { config, themes, keys, problems } = settings(&dirs, &overrides);
+    let Settings { config, themes, keys, problems } = settings(&dirs, &common.overrides());
     log(&dirs, config.log);
-    let options = open.connect.options(config.safety.read_only, config.connection.request_timeout);
+    let options = common.options(&config);
     let contexts = Contexts::load(&options)?;
     let depth = ColorDepth::detect(environment);
     let (theme, names) = (themes.get(&config.ui.theme, depth)?, themes.names().map(str::to_owned).collect());
-    let (state, trouble) =
-        if remember { State::load(&dirs.state.join("state.json")) } else { (State::default(), None) };
+    let (state, trouble) = State::load(&dirs.state.join("state.json"));
     let mut model = Model::new(config, keys, theme, names, state);
     for kind in [PromptKind::Command, PromptKind::Filter] {
         let (history, _) = History::load(&dirs.state.join(history_file(kind)));
@@ -291,27 +328,27 @@ fn open(open: &Open, remember: bool) -> Result<u8, Problem> {
             PromptKind::Filter => model.typed_filters = history.entries().to_vec(),
         }
     }
-    for problem in problems.into_iter().chain(trouble) {
+    // The newest stands in the footer and on top of the messages: the files' first mistake.
+    for problem in problems.into_iter().chain(trouble).rev() {
         model.note(app::model::Level::Warning, problem);
     }
     let (sources, messages) = Sources::start()?;
-    let line = open.first.clone().or_else(|| (!open.view.is_empty()).then(|| open.view.join(" ")));
     let runtime = Runtime {
         sources,
         options,
         contexts,
-        preference: open.connect.preference(),
+        preference: common.preference(),
         themes,
         depth,
         dirs: Some(dirs),
-        first_line: line,
-        first_scope: open.connect.scope(),
+        first_line: first.line(),
+        first_scope: common.scope(),
     };
     self::runtime()?.block_on(app::run(model, runtime, messages))
 }
 
 /// Starts the simulated cluster and, unless it is only to be served, explores it through an ordinary kubeconfig.
-fn demo(demo: &Demo) -> Result<u8, Problem> {
+fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
     let world = sim::spawn(sim::Options {
         nodes: demo.nodes,
         pods: demo.pods,
@@ -337,9 +374,7 @@ fn demo(demo: &Demo) -> Result<u8, Problem> {
         })?;
         return Ok(0);
     }
-    let mut wishes = demo.open.clone();
-    wishes.connect.kubeconfig = Some(file.0.clone());
-    open(&wishes, true)
+    open(&demo.first, &Common { kubeconfig: Some(file.0.clone()), ..common.clone() })
 }
 
 /// A file that goes with the program.
@@ -352,14 +387,17 @@ impl Drop for Temporary {
     }
 }
 
-fn get(get: &Get) -> Result<u8, Problem> {
+fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     let dirs = Dirs::find(environment)?;
-    let Settings { config, themes, keys, problems } = settings(&dirs, &Overrides::default());
+    let Settings { mut config, themes, keys, problems } = settings(&dirs, &common.overrides());
     log(&dirs, config.log);
+    // It only reads; and what it prints must not depend on how somebody likes their screen.
+    config.safety.read_only = true;
+    config.kinds.clear();
     for problem in &problems {
         tell(&format!("ekscope: {problem}"));
     }
-    let options = get.connect.options(true, config.connection.request_timeout);
+    let options = common.options(&config);
     let contexts = Contexts::load(&options)?;
     let names = themes.names().map(str::to_owned).collect();
     let theme = themes.get(&config.ui.theme, ColorDepth::None)?;
@@ -369,12 +407,12 @@ fn get(get: &Get) -> Result<u8, Problem> {
         sources,
         options,
         contexts,
-        preference: get.connect.preference(),
+        preference: common.preference(),
         themes,
         depth: ColorDepth::None,
         dirs: None,
         first_line: Some(get.view.join(" ")),
-        first_scope: get.connect.scope(),
+        first_scope: common.scope(),
     };
     let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };
     let text = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes))?;
@@ -389,14 +427,105 @@ fn write_out(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn check_config() -> Result<u8, Problem> {
+fn check_config(common: &Common) -> Result<u8, Problem> {
     let dirs = Dirs::find(environment)?;
-    let settings = settings(&dirs, &Overrides::default());
-    say(&format!("configuration  {}", dirs.config.display()));
-    say(&format!("state and log  {}", dirs.state.display()));
-    say(&format!("cache          {}", dirs.cache.display()));
-    for problem in &settings.problems {
-        say(&problem.to_string());
-    }
+    let settings = settings(&dirs, &common.overrides());
+    let world = World::default();
+    let mut lines = vec![
+        format!("settings  {}", dirs.config.join("config.toml").display()),
+        format!("keys      {}", dirs.config.join("keys.toml").display()),
+        format!("themes    {}", dirs.config.join("themes").join("NAME.toml").display()),
+        format!("state     {}", dirs.state.display()),
+        format!("cache     {}", dirs.cache.display()),
+    ];
+    let mut section = |title: &str, entries: Vec<String>| {
+        if !entries.is_empty() {
+            lines.extend([String::new(), title.to_owned()]);
+            lines.extend(entries.into_iter().map(|entry| format!("  {entry}")));
+        }
+    };
+    section("problems", settings.problems.iter().map(ToString::to_string).collect());
+    let strangers = shown::strangers(&settings.config, &settings.keys, &world);
+    section(
+        "kinds that only a server can know",
+        strangers.iter().map(|it| format!("{}: {}", it.place, it.value)).collect(),
+    );
+    let chosen = |name: &str| if name == settings.config.ui.theme { " (chosen)" } else { "" };
+    section("themes", settings.themes.names().map(|name| format!("{name}{}", chosen(name))).collect());
+    let command = |command: &command::Command| {
+        let keys = settings.keys.keys_of(&[command.scope.name()], command.id);
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let scope = command.scope.name();
+        format!("{:<22} {scope:<12} {:<18} {}", command.id, keys.join(" "), command.help)
+    };
+    section(
+        "commands, with the view in which they work and their keys there",
+        command::commands().map(command).collect(),
+    );
+    write_out(&(lines.join("\n") + "\n"));
     Ok(if settings.problems.is_empty() { 0 } else { 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Cli {
+        Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn the_arguments_agree_with_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn how_to_connect_stands_before_or_after_the_subcommand() {
+        for line in [
+            "ekscope --kubeconfig f -n a,b --as me --as-group g --as-group h --request-timeout 5s --readonly get pods",
+            "ekscope get pods --kubeconfig f -n a,b --as me --as-group g --as-group h --request-timeout 5s --readonly",
+            "ekscope get --kubeconfig f -n a,b pods --as me --as-group g --as-group h --request-timeout 5s --readonly",
+        ] {
+            let cli = parse(line);
+            let Some(Command::Get(get)) = &cli.command else { panic!("{line}") };
+            assert_eq!(get.view, ["pods"], "{line}");
+            let common = &cli.common;
+            assert_eq!(common.kubeconfig, Some("f".into()), "{line}");
+            assert_eq!(common.scope(), Some(Scope::parse("a,b")), "{line}");
+            assert_eq!((common.as_user.as_deref(), common.as_group.len()), (Some("me"), 2), "{line}");
+            let overrides = common.overrides();
+            assert_eq!(overrides.request_timeout, Some(Duration::from_secs(5)), "{line}");
+            assert_eq!(overrides.read_only, Some(true), "{line}");
+            assert_eq!(cli.conflict(), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_view_is_an_argument_or_an_option() {
+        for (line, view) in [
+            ("ekscope", None),
+            ("ekscope -A", None),
+            ("ekscope pods -A", Some("pods")),
+            ("ekscope -A pods", Some("pods")),
+            ("ekscope -c pods --context x", Some("pods")),
+            ("ekscope pods kube-system /web get", Some("pods kube-system /web get")),
+        ] {
+            let cli = parse(line);
+            assert!(cli.command.is_none(), "{line}");
+            assert_eq!(cli.first.line().as_deref(), view, "{line}");
+            assert_eq!(cli.conflict(), None, "{line}");
+        }
+        let Some(Command::Demo(demo)) = parse("ekscope --theme paper demo --nodes 3 nodes").command else { panic!() };
+        assert_eq!((demo.nodes, demo.first.line().as_deref()), (3, Some("nodes")));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in
+            ["ekscope -A -n x", "ekscope -A get pods -n x", "ekscope -n x get pods -A", "ekscope -c pods get nodes"]
+        {
+            assert!(parse(line).conflict().is_some(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["ekscope", "pods", "-c", "pods"]).is_err());
+    }
 }

@@ -26,7 +26,7 @@
 //! - [`command`]: what the user can do: one table, from which keys, palette, hints and help are derived.
 //! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.
 //! - [`config`]: what the user asked for: settings, keys, themes, what is remembered; mistakes are
-//!   [`problem::Problem`]s with file and line.
+//!   [`problem::Problem`]s with file, line and column; [`app::shown`] looks up the kinds and columns that they name.
 //! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS.
 //!   Nothing else knows of it but `cli`.
 //! - [`util`]: ages, quantities, suggestions.

@@ -336,6 +336,97 @@ fn every_way_out_gives_the_terminal_back() {
     }
 }
 
+#[test]
+fn columns_and_sorting_are_as_the_settings_say() {
+    let demo = Demo::start(still());
+    let mut names: Vec<String> =
+        demo.rows(&["pods", "-A"]).iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect();
+    names.sort();
+    let before = demo.place.get(&["pods", "-A", "-o", "csv"]);
+    let path = demo
+        .place
+        .configure("[kinds.pods]\ncolumns = [\"age\", \"name\", \"nmae\", \"status\"]\nsort = \"name desc\"\n");
+    let mut session = demo.open(&["pods", "-A"], WIDE);
+    session.wait_text("sort name ↓");
+    session.wait("these columns and the last name first", |screen| {
+        let text = screen.contents();
+        let mut lines = text.lines().skip_while(|line| line.split_whitespace().next() != Some("AGE"));
+        let head: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+        head == ["AGE", "NAME↓", "STATUS"] && lines.next().is_some_and(|row| row.contains(&names[names.len() - 1]))
+    });
+    session.send("!");
+    session.wait_text(&format!("{path}:2:27: pods have no column `nmae` (did you mean `name`?)"));
+    leave(session);
+
+    let after = demo.place.get(&["pods", "-A", "-o", "csv"]);
+    let head = |output: &std::process::Output| {
+        String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(head(&before).starts_with("NAMESPACE,NAME,READY"), "{}", head(&before));
+    assert_eq!(head(&before), head(&after), "what scripts read does not depend on the screen's settings");
+}
+
+#[test]
+fn a_settings_file_with_mistakes_costs_only_the_mistakes() {
+    let demo = Demo::start(still());
+    let path = demo.place.configure("[ui]\nthme = \"paper\"\nascii = true\ntheme = paper\n[start]\nview = \"nodes\"\n");
+    let mut session = demo.open(&["-A"], WIDE);
+    session.wait_text("nodes(all)[6]");
+    session.wait("a selected row without block elements", |screen| {
+        screen.contents().lines().any(|line| line.starts_with('>') && line.contains("Ready"))
+    });
+    session.send("!");
+    session.wait_text(&format!("{path}:2:1: unknown key `thme` in [ui] (did you mean `theme`?)"));
+    session.wait_text(&format!("{path}:4:9: not TOML"));
+    leave(session);
+
+    let checked = demo.place.run(&["config"]);
+    let text = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(2), "{text}");
+    for part in [
+        format!("settings  {path}"),
+        format!("{path}:2:1: unknown key `thme`"),
+        "slate (chosen)".to_owned(),
+        "table.sort-column".to_owned(),
+        "shift-o".to_owned(),
+    ] {
+        assert!(text.contains(&part), "{part} in {text}");
+    }
+    let defaults = demo.place.run(&["config", "--defaults"]);
+    demo.place.configure(&String::from_utf8_lossy(&defaults.stdout));
+    assert_eq!(demo.place.run(&["config"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_start_view_is_a_whole_line() {
+    let demo = Demo::start(still());
+    demo.place.configure("[start]\nview = \"deploy kube-system /coredns\"\nremember = false\n");
+    let session = demo.open(&[], NARROW);
+    session.wait_text("deployments(kube-system)[1/");
+    leave(session);
+    // The command line goes first.
+    let session = demo.open(&["-A"], NARROW);
+    session.wait_text("deployments(all)[1/");
+    leave(session);
+    demo.place.configure("[start]\nview = \"nosuch\"\nremember = false\n");
+    let session = demo.open(&["-A"], WIDE);
+    session.wait_text("there is no kind or command \"nosuch\"");
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    leave(session);
+}
+
+#[test]
+fn how_to_connect_may_stand_before_the_subcommand() {
+    let demo = Demo::start(still());
+    let kubeconfig = demo.place.kubeconfig().display().to_string();
+    let output = demo.place.run(&["--kubeconfig", &kubeconfig, "-n", "kube-system", "get", "pods", "-o", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("an array of rows");
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["namespace"] == "kube-system"), "{rows:?}");
+    let refused = demo.place.run(&["-A", "get", "pods", "-n", "x"]);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
 /// A kubeconfig for a server on a port of this machine.
 fn write_kubeconfig(place: &Place, port: u16) {
     let text = format!(

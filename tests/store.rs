@@ -194,7 +194,7 @@ proptest! {
                 }
                 Step::Frame => {
                     world.settle();
-                    view.prepare(&world, 0, 5);
+                    view.prepare(&world, 0, 2_000, 5);
                     prop_assert_eq!(view.lens.order(), naive(&world, &view.lens, &live));
                     prop_assert_eq!(
                         view.lens.total(),
@@ -235,7 +235,7 @@ proptest! {
                 Step::Faults(faults) => view.lens.set_faults(faults),
                 Step::Move(by) => {
                     world.settle();
-                    view.prepare(&world, 0, 5);
+                    view.prepare(&world, 0, 2_000, 5);
                     view.step(&world, isize::from(by));
                     cursor_object = view.cursor;
                 }

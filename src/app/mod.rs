@@ -6,6 +6,9 @@ pub mod headless;
 pub mod local;
 pub mod model;
 pub mod runtime;
+#[cfg(test)]
+pub mod scripted;
+pub mod shown;
 pub mod streams;
 pub mod terminal;
 pub mod update;

@@ -8,16 +8,17 @@ use tui_textarea::TextArea;
 
 use super::{
     effect::{Effect, Ticket},
+    shown,
     streams::{Streams, Want},
 };
 use crate::{
     command::{self, Command},
     config::{
         keymap::KeyMap,
-        settings::Config,
+        settings::{self, Config},
         state::{ContextState, State},
     },
-    kinds::{ColumnInfo, HasId, KindId, KindInfo, node::Node, pod::Pod},
+    kinds::{ColumnInfo, HasId, KindId, KindInfo, column_named, node::Node, pod::Pod},
     problem::Problem,
     sources::kube::{
         discovery::Served,
@@ -358,12 +359,34 @@ impl Model {
         for kind in gone.into_iter().filter(|_| !first) {
             self.close_kind(kind);
         }
+        // Settings may name what only another cluster has; what resembles something here is a slip of the fingers.
+        if first && served.silent.is_empty() {
+            for name in shown::strangers(&self.config, &self.keys, &self.world) {
+                let problem = shown::unknown_kind(&name, &self.world);
+                let level = if problem.hint.is_empty() { Level::Info } else { Level::Warning };
+                self.note_once(level, problem);
+            }
+        }
         if let Some(line) = self.pending_kind.take() {
             match command::line::run(self, &line) {
                 Ok(effects) => self.outbox.extend(effects),
-                Err(problem) => self.note(Level::Error, problem),
+                Err(problem) => self.no_such_view(problem),
             }
         }
+    }
+
+    /// The view that was waited for will not come: there is another if there is none.
+    pub fn no_such_view(&mut self, problem: Problem) {
+        self.note(Level::Error, problem);
+        if self.views.is_empty() {
+            command::line::show_pods(self);
+        }
+    }
+
+    /// Whether the settings ask for care with the cluster that is shown.
+    pub fn protected(&self) -> bool {
+        let safety = &self.config.safety;
+        self.facts.as_ref().is_some_and(|facts| safety.protects(&facts.context) || safety.protects(&facts.cluster))
     }
 
     /// Leaves the views, streams and rows of a kind that the server no longer has.
@@ -378,7 +401,8 @@ impl Model {
         let name = kind_key(self.world.kind(kind));
         self.note(Level::Warning, Problem::new(format!("the server no longer serves {name}")));
         if self.views.is_empty() {
-            command::line::show_first(self);
+            let effects = command::line::show_first(self, false);
+            self.outbox.extend(effects);
         }
         self.dirty = true;
     }
@@ -391,13 +415,25 @@ impl Model {
         self.notes.push(Note { at: self.now, level, problem });
     }
 
+    /// Notes something that would be found again with every connection.
+    fn note_once(&mut self, level: Level, problem: Problem) {
+        if !self.notes.iter().any(|note| note.problem == problem) {
+            self.note(level, problem);
+        }
+    }
+
     pub fn info(&mut self, text: impl Into<String>) {
         self.note(Level::Info, Problem::new(text));
     }
 
     /// The note that stands in the footer now.
     pub fn toast(&self) -> Option<&Note> {
-        self.notes.last().filter(|note| note.at + TOAST > self.now)
+        self.fresh_notes().next()
+    }
+
+    /// Notes of the last seconds, the newest first.
+    pub fn fresh_notes(&self) -> impl Iterator<Item = &Note> {
+        self.notes.iter().rev().take_while(|note| note.at + TOAST > self.now)
     }
 
     pub fn table(&self) -> Option<&TableView> {
@@ -417,31 +453,35 @@ impl Model {
     pub fn push_table(&mut self, kind: KindId, scope: Scope, pin: Option<Pin>, crumb: String) {
         let info = self.world.kind(kind);
         let mut lens = Lens::new(if info.namespaced { scope } else { Scope::All }, pin);
-        lens.set_sort(self.first_sort(kind));
+        let (columns, sort) = self.first_look(kind);
+        lens.set_chosen(columns);
+        lens.set_sort(sort);
         self.views.push(View::Table(Box::new(TableView::new(kind, lens, crumb))));
         self.dirty = true;
     }
 
-    /// The order in which a kind was left, or the one that its file names.
-    fn first_sort(&self, kind: KindId) -> Sort {
-        let info = self.world.kind(kind);
-        let remembered = self
+    /// Which columns the user wants of a kind, and its first order: the one in which it was left, the one that is set,
+    /// or the one that its file names.
+    fn first_look(&self, kind: KindId) -> (Vec<usize>, Sort) {
+        let (info, infos) = (self.world.kind(kind), self.world.rows(kind).columns());
+        let settings = shown::settings(&self.config, &self.world, kind);
+        let named = |column: &str, descending| {
+            column_named(infos, column).map(|column| Sort { column: Some(column), descending })
+        };
+        let left = self
             .facts
             .as_ref()
-            .and_then(|facts| self.state.context(&facts.context))
-            .and_then(|state| state.sort.get(&kind_key(info)))
-            .cloned();
-        let wanted = remembered
-            .as_deref()
-            .and_then(parse_sort)
-            .or_else(|| info.sort.as_ref().map(|(column, descending)| (column.to_string(), *descending)));
-        let columns = self.world.rows(kind).columns();
-        wanted
-            .and_then(|(id, descending)| {
-                let column = columns.iter().position(|column| column.id == id)?;
-                Some(Sort { column: Some(column), descending })
-            })
-            .unwrap_or_default()
+            .filter(|_| self.config.start.remember)
+            .and_then(|facts| self.state.context(&facts.context)?.sort.get(&kind_key(info)))
+            .and_then(|text| match settings::Sort::parse(text) {
+                // By namespace and name, which is what nothing stands for.
+                None => Some(Sort::default()),
+                Some(sort) => named(&sort.column, sort.descending),
+            });
+        let set = || settings.and_then(|settings| shown::sort(settings, infos));
+        let own = || info.sort.as_ref().and_then(|(column, descending)| named(column, *descending));
+        let columns = settings.map_or(Vec::new(), |settings| shown::columns(settings, infos));
+        (columns, left.or_else(set).or_else(own).unwrap_or_default())
     }
 
     /// Takes over columns that the server decided; sort and filter of the views mean the same columns as before.
@@ -452,14 +492,20 @@ impl Model {
         }
         let ids: Vec<_> = before.iter().map(|column| column.id.clone()).collect();
         self.world.set_columns(kind, columns);
-        let first = self.first_sort(kind);
+        let (chosen, first) = self.first_look(kind);
         let infos = self.world.rows(kind).columns();
+        let settings = shown::settings(&self.config, &self.world, kind);
+        let missing = settings.map(|settings| shown::missing_columns(settings, self.world.kind(kind), infos));
         for view in self.views.iter_mut().filter_map(View::as_table_mut).filter(|view| view.kind == kind) {
             let sort = view.lens.sort();
             let kept = sort.column.and_then(|column| infos.iter().position(|info| Some(&info.id) == ids.get(column)));
             view.lens.set_sort(if ids.is_empty() { first } else { Sort { column: kept, ..sort } });
+            view.lens.set_chosen(chosen.clone());
             view.columns_changed();
             read_filter(view, infos);
+        }
+        for problem in missing.into_iter().flatten() {
+            self.note_once(Level::Warning, problem);
         }
         self.dirty = true;
     }
@@ -655,15 +701,6 @@ pub fn kind_named(world: &World, word: &str) -> Option<KindId> {
 /// `plural.group`, for state and configuration.
 pub fn kind_key(info: &KindInfo) -> String {
     if info.group.is_empty() || info.own { info.plural.to_string() } else { format!("{}.{}", info.plural, info.group) }
-}
-
-fn parse_sort(text: &str) -> Option<(String, bool)> {
-    match text.rsplit_once(' ') {
-        Some((column, "desc")) => Some((column.to_owned(), true)),
-        Some((column, "asc")) => Some((column.to_owned(), false)),
-        _ if text.is_empty() => None,
-        _ => Some((text.to_owned(), false)),
-    }
 }
 
 fn severity(state: &StreamState) -> u8 {

@@ -111,12 +111,12 @@ impl Runtime {
 
     /// Leaves what was shown and shows a context; nothing here waits for the network.
     fn connect(&mut self, context: Option<&str>, model: &mut Model) -> Vec<Effect> {
-        let asked = context.is_some();
+        let named = context.is_some();
         let session = match Session::open_in(&self.contexts, &self.options, context) {
             Ok(session) => session,
             Err(problem) => {
                 // A context that cannot be read does not cost the one that is shown.
-                if asked && model.facts.is_some() {
+                if named && model.facts.is_some() {
                     model.note(Level::Error, problem);
                 } else {
                     model.connect_problem = Some(problem.clone());
@@ -128,7 +128,7 @@ impl Runtime {
         };
         model.generation += 1;
         model.world = World::default();
-        model.streams = Streams::default();
+        model.streams = Streams::new(model.config.connection.linger);
         model.tickets.clear();
         model.probed.clear();
         model.server_version = None;
@@ -138,18 +138,16 @@ impl Runtime {
         let facts = session.facts().clone();
         let order = Order::Connect { generation: model.generation, session, preference: self.preference };
         self.sources.order(order);
-        model.enter_context(facts, self.first_scope.take());
+        let scope = self.first_scope.take();
+        let asked = scope.is_some();
+        model.enter_context(facts, scope);
         let line = model.pending_line.take().or_else(|| self.first_line.take());
         let mut effects = match line {
             Some(line) => crate::command::line::run(model, &line).unwrap_or_else(|problem| {
                 model.note(Level::Error, problem);
-                crate::command::line::show_first(model);
-                Vec::new()
+                crate::command::line::show_first(model, asked)
             }),
-            None => {
-                crate::command::line::show_first(model);
-                Vec::new()
-            }
+            None => crate::command::line::show_first(model, asked),
         };
         effects.extend(model.plan_streams());
         effects

@@ -1,7 +1,7 @@
 //! Which streams are open: planned from what the views on the stack want, shared by all of them, and kept for a while
 //! after the last has gone, so that the way back is instant.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     kinds::KindId,
@@ -10,9 +10,6 @@ use crate::{
         stream::{Stream, StreamId, StreamState},
     },
 };
-
-/// How long a stream that nobody looks at stays open, seconds.
-pub const LINGER: i64 = 60;
 
 /// A kind in a namespace, or in all; or the rows of one source object, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +22,8 @@ pub struct Want {
 /// The streams of one cluster.
 #[derive(Default)]
 pub struct Streams {
+    /// How long a stream that nobody looks at stays open, seconds.
+    linger: i64,
     open: BTreeMap<StreamId, Open>,
     next: u32,
     /// Namespaces to watch one by one where the whole cluster is denied.
@@ -47,6 +46,12 @@ pub struct Plan {
 }
 
 impl Streams {
+    /// No streams as yet; those that nobody wants any more are closed after `linger`, in whole seconds.
+    pub fn new(linger: Duration) -> Self {
+        let seconds = linger.as_millis().div_ceil(1000);
+        Self { linger: i64::try_from(seconds).unwrap_or(i64::MAX), ..Self::default() }
+    }
+
     /// What a view of a kind in a scope needs.
     pub fn wants(&self, kind: KindId, namespaced: bool, scope: &Scope) -> Vec<Want> {
         let all = |namespace| Want { kind, namespace, object: None };
@@ -60,7 +65,7 @@ impl Streams {
         }
     }
 
-    /// Opens what is wanted and not there, in the order of the wants; closes what nobody has wanted for a minute.
+    /// Opens what is wanted and not there, in the order of the wants; closes what nobody has wanted for a while.
     pub fn plan(&mut self, wants: &[Want], now: i64) -> Plan {
         let mut plan = Plan::default();
         for open in self.open.values_mut() {
@@ -87,7 +92,8 @@ impl Streams {
             self.open.insert(id, Open { want: want.clone(), stream, unused_since: None });
             plan.open.push((id, want.clone()));
         }
-        let over = |open: &mut Open| open.unused_since.is_some_and(|since| now - since >= LINGER);
+        let linger = self.linger;
+        let over = |open: &mut Open| open.unused_since.is_some_and(|since| now - since >= linger);
         plan.close.extend(self.open.extract_if(.., |_, open| over(open)).map(|(id, open)| (id, open.want)));
         plan
     }
@@ -99,7 +105,7 @@ impl Streams {
 
     /// When a stream has to be closed next, Unix seconds.
     pub fn next_close(&self) -> Option<i64> {
-        self.open.values().filter_map(|open| open.unused_since).min().map(|since| since + LINGER)
+        self.open.values().filter_map(|open| open.unused_since).min().map(|since| since.saturating_add(self.linger))
     }
 
     pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
@@ -167,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wants_is_closed_after_a_minute_and_not_before() {
-        let mut streams = Streams::default();
+    fn what_nobody_wants_is_closed_after_a_while_and_not_before() {
+        let mut streams = Streams::new(Duration::from_secs(60));
         streams.plan(&[want(0, None)], 0);
         assert_eq!(streams.plan(&[], 10), Plan::default());
         assert_eq!(streams.next_close(), Some(70));
@@ -176,6 +182,13 @@ mod tests {
         assert_eq!(streams.plan(&[want(0, None)], 69), Plan::default(), "wanted again");
         assert_eq!(streams.plan(&[], 80), Plan::default());
         assert_eq!(streams.plan(&[], 140).close, [(StreamId(1), want(0, None))]);
+    }
+
+    #[test]
+    fn what_need_not_linger_is_closed_at_once() {
+        let mut streams = Streams::new(Duration::ZERO);
+        streams.plan(&[want(0, None)], 0);
+        assert_eq!(streams.plan(&[want(1, None)], 0).close, [(StreamId(1), want(0, None))]);
     }
 
     #[test]

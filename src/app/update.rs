@@ -88,12 +88,12 @@ pub fn input(model: &mut Model, input: Input) -> Vec<Effect> {
 fn key_pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let scopes = command::scopes(model);
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-    let Some(id) = model.keys.lookup(&scopes, key) else { return Vec::new() };
-    let Some(command) = command::find(id) else { return Vec::new() };
-    if !(command.when)(model) {
+    let Some((id, argument)) = model.keys.lookup(&scopes, key) else { return Vec::new() };
+    let (Some(command), argument) = (command::find(id), argument.to_owned()) else { return Vec::new() };
+    if !command::available(command, model) {
         return Vec::new();
     }
-    let done = (command.run)(model, "");
+    let done = (command.run)(model, &argument);
     settle(model, done)
 }
 
@@ -289,8 +289,10 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
         }
         Message::Served(Err(problem)) => {
             // Whoever waits for a kind waits for nothing.
-            let level = if model.pending_kind.take().is_some() { Level::Error } else { Level::Warning };
-            model.note(level, problem);
+            match model.pending_kind.take() {
+                Some(_) => model.no_such_view(problem),
+                None => model.note(Level::Warning, problem),
+            }
             Touched::Header
         }
         Message::Usage { kind, reading } => {

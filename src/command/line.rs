@@ -6,7 +6,7 @@ use super::commands;
 use crate::{
     app::{
         effect::Effect,
-        model::{Model, kind_key},
+        model::{Level, Model, kind_key},
     },
     kinds::KindId,
     problem::Problem,
@@ -174,17 +174,37 @@ pub fn show(model: &mut Model, kind: KindId) {
     model.push_table(kind, scope, None, crumb);
 }
 
-/// The first view of a context: the one that was left there, or the configured one.
-pub fn show_first(model: &mut Model) {
+/// The first view of a context: the one that was left there, or the configured one. The namespaces in use stay as they
+/// are where `keep_scope`.
+pub fn show_first(model: &mut Model, keep_scope: bool) -> Vec<Effect> {
     let remembered = model
         .facts
         .as_ref()
         .filter(|_| model.config.start.remember)
         .and_then(|facts| model.state.context(&facts.context))
         .and_then(|state| state.view.clone());
-    let wanted = [remembered, Some(model.config.start.view.clone())];
-    let kind = wanted.iter().flatten().find_map(|word| model.kind_named(word));
-    if let Some(kind) = kind.or_else(|| model.kind_named("pods")) {
+    let mut line = remembered.unwrap_or_else(|| model.config.start.view.clone());
+    if keep_scope {
+        line = Line { namespace: None, ..Line::parse(&line) }.to_string();
+    }
+    let done = run(model, &line);
+    let effects = done.unwrap_or_else(|problem| {
+        model.note(Level::Warning, problem);
+        Vec::new()
+    });
+    // Neither there nor to come: the line meant no view.
+    if model.views.is_empty()
+        && model.pending_kind.is_none()
+        && !effects.iter().any(|it| matches!(it, Effect::Connect(_)))
+    {
+        show_pods(model);
+    }
+    effects
+}
+
+/// The view that every cluster has.
+pub fn show_pods(model: &mut Model) {
+    if let Some(kind) = model.kind_named("pods") {
         show(model, kind);
     }
 }

@@ -9,6 +9,7 @@ pub mod text;
 
 use crate::{
     app::{effect::Effect, model::Model},
+    config::keymap::CommandKeys,
     problem::Problem,
     view::View,
 };
@@ -81,6 +82,11 @@ pub fn find(id: &str) -> Option<&'static Command> {
     commands().find(|command| command.id == id)
 }
 
+/// Every command as the key map takes it.
+pub fn key_table() -> Vec<CommandKeys<'static>> {
+    commands().map(|command| (command.id, command.scope.name(), command.keys)).collect()
+}
+
 /// The scopes that count on the top view, the narrowest first.
 pub fn scopes(model: &Model) -> Vec<String> {
     match model.views.last() {
@@ -104,9 +110,92 @@ pub fn available(command: &Command, model: &Model) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::{
+        collections::HashMap,
+        io,
+        path::{Path, PathBuf},
+    };
 
     use super::*;
+    use crate::{
+        app::shown,
+        config::{
+            self, DEFAULTS, Settings, Wishes,
+            dirs::{Dirs, Files},
+            settings::Overrides,
+        },
+        kinds::column_named,
+        store::world::World,
+    };
+
+    /// One settings file and no other.
+    struct Only(String);
+
+    impl Files for Only {
+        fn read(&self, path: &Path) -> io::Result<String> {
+            if path.ends_with("config.toml") { Ok(self.0.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
+        }
+
+        fn list(&self, _folder: &Path) -> io::Result<Vec<PathBuf>> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// What a settings file comes to with the real commands and kinds, and everything that is wrong with it.
+    fn settings(text: &str) -> (Settings, Vec<String>) {
+        let dirs = Dirs { config: "/c".into(), state: "/s".into(), cache: "/x".into() };
+        let (world, keys) = (World::default(), key_table());
+        let kinds: Vec<&str> = world.kinds().map(|(_, info)| &*info.plural).collect();
+        let files = Only(text.to_owned());
+        let overrides = Overrides::default();
+        let wishes = Wishes {
+            dirs: &dirs,
+            files: &files,
+            env: &|_| None,
+            overrides: &overrides,
+            commands: &keys,
+            kinds: &kinds,
+        };
+        let settings = config::load(&wishes);
+        let all = settings.problems.iter().cloned().chain(shown::problems(&settings.config));
+        let problems = all.map(|problem| problem.to_string()).collect();
+        (settings, problems)
+    }
+
+    #[test]
+    fn every_default_and_every_example_is_right() {
+        let uncommented = |line: &str| match line.strip_prefix("#   ") {
+            Some(example) => format!("{example}\n"),
+            None => match line.strip_prefix('#') {
+                Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => format!("{setting}\n"),
+                _ => format!("{line}\n"),
+            },
+        };
+        let text: String = DEFAULTS.lines().map(uncommented).collect();
+        assert!(text.contains("\n[kinds.pods]\n") && text.contains("\ntheme ="), "{text}");
+        let (settings, problems) = settings(&text);
+        assert_eq!(problems, [""; 0]);
+        let strangers = shown::strangers(&settings.config, &settings.keys, &World::default());
+        let names: Vec<&str> = strangers.iter().map(|name| name.value.as_str()).collect();
+        assert_eq!(names, ["nodepools.karpenter.sh"], "a server has to know it");
+    }
+
+    #[test]
+    fn the_k9s_preset_sorts_by_columns_that_there_are() {
+        let (settings, problems) = settings("[keys]\npreset = \"k9s\"\n");
+        assert_eq!(problems, [""; 0]);
+        let world = World::default();
+        let mut sorted = 0;
+        for (kind, info) in world.kinds() {
+            for (key, id, column) in settings.keys.with_argument(&[&*info.plural]) {
+                assert_eq!(id, "table.sort-column", "{key} in {}", info.plural);
+                assert!(column_named(world.rows(kind).columns(), column).is_some(), "{} {column}", info.plural);
+                sorted += 1;
+            }
+        }
+        assert!(sorted > 20, "{sorted}");
+        assert_eq!(settings.keys.strangers(), [], "what the preset names is ours to know");
+    }
 
     #[test]
     fn every_command_has_a_name_help_and_a_way_to_it() {

@@ -344,6 +344,21 @@ fn help(model: &Model) -> Vec<Line> {
     section("this view", &|command| matches!(command.scope, Scope::Kind(_) | Scope::Text));
     section("tables", &|command| command.scope == Scope::Table);
     section("everywhere", &|command| command.scope == Scope::Global);
+    let scopes = super::scopes(model);
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let bound = model.keys.with_argument(&scopes);
+    if !bound.is_empty() {
+        lines.push(Line::role("keys with arguments", crate::ui::theme::Role::Accent));
+    }
+    for (key, id, argument) in &bound {
+        let mut line = Line::default();
+        line.push(&format!("  {:<22}", key.to_string()), crate::ui::theme::Role::HintKey);
+        line.push(&format!("{id} {argument}"), crate::ui::theme::Role::Text);
+        lines.push(line);
+    }
+    if !bound.is_empty() {
+        lines.push(Line::default());
+    }
     if let Some(view) = model.table() {
         lines.push(Line::role("columns", crate::ui::theme::Role::Accent));
         for column in model.world.rows(view.kind).columns() {

@@ -6,6 +6,7 @@ use crate::{
         effect::{Effect, Ticket},
         model::{Model, Prompt, PromptKind, kind_key},
     },
+    kinds::column_named,
     problem::Problem,
     sources::kube::fetch::Request,
     store::lens::{self, Scope as Namespaces, Sort},
@@ -376,12 +377,7 @@ pub fn sort(model: &mut Model, column: &str) -> Done {
     let found = if column.is_empty() {
         None
     } else {
-        let wanted = column.to_lowercase();
-        let index = columns
-            .iter()
-            .position(|info| info.id == wanted)
-            .or_else(|| columns.iter().position(|info| info.id.replace(' ', "-") == wanted));
-        match index {
+        match column_named(columns, column) {
             Some(index) => Some(index),
             None => {
                 let names: Vec<&str> = columns.iter().map(|column| &*column.id).collect();

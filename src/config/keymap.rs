@@ -1,5 +1,6 @@
 //! Which key does what: the commands' own keys, then a preset, then the user's. Knows commands by id and scope only; what
-//! they do, and which scopes a view has, is not its business.
+//! they do, and which scopes a view has, is not its business. A key may bring a command its argument, as a word on the
+//! command line would: `table.sort-column node`.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::key::Key;
 use crate::{
     problem::Problem,
     util::{
-        document::{Document, Entry, Table},
+        document::{Document, Entry, Placed, Table},
         suggest,
     },
 };
@@ -39,7 +40,7 @@ enum Preset {
 struct Binding {
     scope: String,
     key: Key,
-    /// The command, or nothing to take the key away.
+    /// The command with its argument, or nothing to take the key away.
     command: Option<String>,
     place: String,
 }
@@ -103,7 +104,7 @@ fn read_binding(scope: &str, entry: &Entry<'_>) -> Result<Binding, Problem> {
         None
     } else {
         let wrong = || entry.problem(format!("`{}` must name a command, or be false", entry.key()));
-        Some(entry.text().map_err(|_| wrong())?.to_owned())
+        Some(entry.text().map_err(|_| wrong())?.trim().to_owned())
     };
     Ok(Binding { scope: scope.to_owned(), key, command, place: entry.place() })
 }
@@ -113,8 +114,11 @@ fn read_binding(scope: &str, entry: &Entry<'_>) -> Result<Binding, Problem> {
 pub struct KeyMap {
     /// The user's first, so that hints show the user's key; at most one for a scope and key.
     bindings: Vec<Bound>,
+    /// Scopes of the user's that are none of ours, each once: kinds that only the server knows, or mistakes.
+    strangers: Vec<Placed<String>>,
 }
 
+/// A scope, a key, and what it does there.
 #[derive(Debug, Clone)]
 struct Bound {
     scope: String,
@@ -123,26 +127,34 @@ struct Bound {
 }
 
 impl KeyMap {
-    /// Lays preset and user's keys over the commands' own.
-    pub fn new(commands: &[CommandKeys<'_>], settings: &KeySettings, problems: &mut Vec<Problem>) -> Self {
-        let mut map = Self { bindings: own_keys(commands, problems) };
+    /// Lays preset and user's keys over the commands' own. `kinds` are scopes beside those of the commands.
+    pub fn new(
+        commands: &[CommandKeys<'_>],
+        kinds: &[&str],
+        settings: &KeySettings,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut map = Self { bindings: own_keys(commands, problems), strangers: Vec::new() };
         if settings.preset == Preset::K9s {
             let mut preset = KeySettings::default();
             preset.read(&Document::parse(Path::new("k9s.toml"), include_str!("k9s.toml"), problems).root(), problems);
             map.lay_over(&preset.bindings, commands, problems);
         }
         map.lay_over(&settings.bindings, commands, problems);
+        for Binding { scope, place, .. } in &settings.bindings {
+            let known = commands.iter().map(|(_, known, _)| *known).chain([GLOBAL]).chain(kinds.iter().copied());
+            if !known.into_iter().any(|known| known == scope) && !map.strangers.iter().any(|it| it.value == *scope) {
+                map.strangers.push(Placed { place: place.clone(), value: scope.clone() });
+            }
+        }
         map
     }
 
     fn lay_over(&mut self, bindings: &[Binding], commands: &[CommandKeys<'_>], problems: &mut Vec<Problem>) {
         let mut layer: Vec<Bound> = Vec::new();
-        let scopes = || commands.iter().map(|(_, scope, _)| *scope).chain([GLOBAL]);
         for Binding { scope, key, command, place } in bindings {
-            if !scopes().any(|known| known == scope) {
-                let problem = Problem::new(format!("{place}: there is no scope `{scope}` for the key {key}"));
-                problems.push(problem.hint(suggest::hint(scope, scopes())));
-            } else if let Some(id) = command.as_ref().filter(|id| !commands.iter().any(|(known, ..)| known == id)) {
+            let id = command.as_ref().map(|command| split(command).0);
+            if let Some(id) = id.filter(|id| !commands.iter().any(|(known, ..)| known == id)) {
                 let problem = Problem::new(format!("{place}: there is no command `{id}` for the key {key}"));
                 problems.push(problem.hint(suggest::hint(id, commands.iter().map(|(known, ..)| *known))));
             } else {
@@ -157,18 +169,34 @@ impl KeyMap {
         self.bindings = layer;
     }
 
-    /// The command of a key: the innermost scope that knows the key decides, [`GLOBAL`] is asked last.
-    pub fn lookup(&self, scopes: &[&str], event: KeyEvent) -> Option<&str> {
-        self.command_of(scopes, Key::from_event(event)?)
+    /// Scopes that are no view of ours: the server may have such a kind.
+    pub fn strangers(&self) -> &[Placed<String>] {
+        &self.strangers
     }
 
-    /// The command of a key, as [`KeyMap::lookup`].
+    /// The command of a key and its argument: the innermost scope that knows the key decides, [`GLOBAL`] is asked last.
+    pub fn lookup(&self, scopes: &[&str], event: KeyEvent) -> Option<(&str, &str)> {
+        self.command_of(scopes, Key::from_event(event)?).map(split)
+    }
+
+    /// The command of a key with its argument, as [`KeyMap::lookup`].
     pub fn command_of(&self, scopes: &[&str], key: Key) -> Option<&str> {
         let bound = |scope: &str| self.bindings.iter().find(|bound| bound.key == key && bound.scope == scope);
         scopes.iter().find_map(|scope| bound(scope)).or_else(|| bound(GLOBAL))?.command.as_deref()
     }
 
-    /// The keys that reach a command in these scopes, the one to show first.
+    /// The keys that bring a command an argument in these scopes: key, command, argument.
+    pub fn with_argument(&self, scopes: &[&str]) -> Vec<(Key, &str, &str)> {
+        let reached = |bound: &&Bound| self.command_of(scopes, bound.key) == bound.command.as_deref();
+        let here = self.bindings.iter().filter(|bound| scopes.contains(&&*bound.scope)).filter(reached);
+        here.filter_map(|bound| {
+            let (id, argument) = split(bound.command.as_deref()?);
+            (!argument.is_empty()).then_some((bound.key, id, argument))
+        })
+        .collect()
+    }
+
+    /// The keys that reach a command in these scopes, without an argument; the one to show first.
     pub fn keys_of(&self, scopes: &[&str], id: &str) -> Vec<Key> {
         let mut keys = Vec::new();
         for bound in self.bindings.iter().filter(|bound| bound.command.as_deref() == Some(id)) {
@@ -178,6 +206,12 @@ impl KeyMap {
         }
         keys
     }
+}
+
+/// A command's id and its argument.
+fn split(command: &str) -> (&str, &str) {
+    let (id, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+    (id, argument.trim_start())
 }
 
 /// The commands' own keys. A mistake here is ours; a test of the command table finds it, and the user is told.
@@ -217,11 +251,9 @@ mod tests {
         ("back", GLOBAL, &["esc", "q"]),
         ("last-view", GLOBAL, &["-"]),
         ("delete", "table", &["ctrl-d"]),
-        ("sort-column", "table", &["shift-o"]),
+        ("table.sort-column", "table", &["shift-o"]),
         ("logs", "pods", &["l"]),
         ("kill", "pods", &["ctrl-k"]),
-        ("sort-node", "pods", &[]),
-        ("sort-pods", "nodes", &[]),
         ("scale-down", "nodegroups", &["-"]),
     ];
 
@@ -230,7 +262,7 @@ mod tests {
         let document = Document::parse(Path::new("/cfg/keys.toml"), keys, &mut problems);
         let mut settings = KeySettings::default();
         settings.read(&document.root(), &mut problems);
-        let map = KeyMap::new(COMMANDS, &settings, &mut problems);
+        let map = KeyMap::new(COMMANDS, &["deployments"], &settings, &mut problems);
         (map, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -254,7 +286,7 @@ mod tests {
         assert_eq!(keys(&map, &["pods"], "last-view"), "-");
         assert_eq!(keys(&map, &["nodegroups"], "last-view"), "");
         let event = KeyEvent::new(KeyCode::Char('K'), KeyModifiers::CONTROL);
-        assert_eq!(map.lookup(&["pods"], event), Some("kill"));
+        assert_eq!(map.lookup(&["pods"], event), Some(("kill", "")));
     }
 
     #[test]
@@ -284,8 +316,8 @@ mod tests {
     fn the_k9s_preset_goes_under_the_users_keys() {
         let (preset, problems) = map("preset = \"k9s\"");
         assert_eq!(problems, [""; 0]);
-        assert_eq!(command(&preset, &["pods", "table"], "shift-o"), Some("sort-node"));
-        assert_eq!(command(&preset, &["deployments", "table"], "O"), Some("sort-column"));
+        assert_eq!(command(&preset, &["pods", "table"], "shift-o"), Some("table.sort-column node"));
+        assert_eq!(command(&preset, &["jobs", "table"], "O"), Some("table.sort-column"));
         let (map, _) = map("preset = \"k9s\"\n[pods]\n\"O\" = \"logs\"");
         assert_eq!(command(&map, &["pods", "table"], "shift-o"), Some("logs"));
     }
@@ -309,27 +341,48 @@ prests = 3
         assert_eq!(
             problems,
             [
-                "/cfg/keys.toml:1: `preset` must be one of \"default\", \"k9s\": it is \"k8s\" (did you mean `k9s`?)",
-                "/cfg/keys.toml:2: the key `x` has no scope (put it under [global] or the name of a view)",
-                "/cfg/keys.toml:3: unknown key `prests` (did you mean `preset`?)",
-                "/cfg/keys.toml:6: in pods the key ctrl-d is bound to both `logs` and `kill` (the first, \
-                 /cfg/keys.toml:5, is used)",
-                "/cfg/keys.toml:8: there is no key `hyper-x`",
-                "/cfg/keys.toml:9: `shift-1`: Shift goes with letters and named keys; write the character that it types",
-                "/cfg/keys.toml:10: `v` must name a command, or be false",
-                "/cfg/keys.toml:7: there is no command `lgos` for the key w (did you mean `logs`?)",
-                "/cfg/keys.toml:13: there is no scope `pod` for the key z (did you mean `pods`?)",
+                "/cfg/keys.toml:1:1: `preset` must be one of \"default\", \"k9s\": it is \"k8s\" (did you mean `k9s`?)",
+                "/cfg/keys.toml:2:1: the key `x` has no scope (put it under [global] or the name of a view)",
+                "/cfg/keys.toml:3:1: unknown key `prests` (did you mean `preset`?)",
+                "/cfg/keys.toml:6:1: in pods the key ctrl-d is bound to both `logs` and `kill` (the first, \
+                 /cfg/keys.toml:5:1, is used)",
+                "/cfg/keys.toml:8:1: there is no key `hyper-x`",
+                "/cfg/keys.toml:9:1: `shift-1`: Shift goes with letters and named keys; write the character that it types",
+                "/cfg/keys.toml:10:1: `v` must name a command, or be false",
+                "/cfg/keys.toml:7:1: there is no command `lgos` for the key w (did you mean `logs`?)",
             ]
         );
         assert_eq!(command(&map, &["pods"], "ctrl-d"), Some("logs"));
         assert_eq!(command(&map, &["pods"], "t"), Some("logs"));
+        let stranger = Placed { place: "/cfg/keys.toml:13:1".to_owned(), value: "pod".to_owned() };
+        assert_eq!(map.strangers(), [stranger], "the server may have such a kind");
+    }
+
+    #[test]
+    fn a_key_may_bring_an_argument() {
+        let (map, problems) =
+            map("[pods]\n\"z\" = \"table.sort-column  nominated node\"\n\"d\" = \"table.sort-colum node\"\n\
+             [deployments]\n\"z\" = \"help\"\n");
+        assert_eq!(
+            problems,
+            [
+                "/cfg/keys.toml:3:1: there is no command `table.sort-colum` for the key d (did you mean `table.sort-column`?)"
+            ]
+        );
+        let event = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::NONE);
+        let pods = ["pods", "table"];
+        assert_eq!(map.lookup(&pods, event), Some(("table.sort-column", "nominated node")));
+        assert_eq!(map.with_argument(&pods), [("z".parse().unwrap(), "table.sort-column", "nominated node")]);
+        assert_eq!(map.with_argument(&["deployments", "table"]), []);
+        assert_eq!(keys(&map, &pods, "table.sort-column"), "shift-o", "with its argument it is another command");
+        assert_eq!(map.strangers(), []);
     }
 
     #[test]
     fn a_clash_in_the_command_table_is_named() {
         let mut problems = Vec::new();
         let commands: &[CommandKeys<'_>] = &[("one", "pods", &["N"]), ("two", "pods", &["shift-n", "blah"])];
-        KeyMap::new(commands, &KeySettings::default(), &mut problems);
+        KeyMap::new(commands, &[], &KeySettings::default(), &mut problems);
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,

@@ -40,6 +40,8 @@ pub struct Wishes<'a> {
     pub overrides: &'a Overrides,
     /// The commands that keys can be bound to.
     pub commands: &'a [CommandKeys<'a>],
+    /// The views that have keys of their own: kinds by their plurals.
+    pub kinds: &'a [&'a str],
 }
 
 /// Everything the user asked for, and what was wrong with it.
@@ -48,7 +50,7 @@ pub struct Settings {
     pub config: Config,
     pub themes: Themes,
     pub keys: KeyMap,
-    /// File by file. `ekscope config check` prints these.
+    /// File by file. `ekscope config` prints these.
     pub problems: Vec<Problem>,
 }
 
@@ -71,7 +73,7 @@ pub fn load(wishes: &Wishes<'_>) -> Settings {
     let path = wishes.dirs.config.join("keys.toml");
     let text = read(wishes, &path, &mut problems).unwrap_or_default();
     key_settings.read(&Document::parse(&path, &text, &mut problems).root(), &mut problems);
-    let keys = KeyMap::new(wishes.commands, &key_settings, &mut problems);
+    let keys = KeyMap::new(wishes.commands, wishes.kinds, &key_settings, &mut problems);
 
     let (themes, theme_problems) = Themes::new(&theme_files(wishes, &mut problems));
     problems.extend(theme_problems);

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{keymap::KeySettings, reader::Reader};
-use crate::{problem::Problem, util::document::Entry};
+use crate::{
+    problem::Problem,
+    util::document::{Entry, Placed},
+};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -134,15 +137,17 @@ impl LogLevel {
     ];
 }
 
-/// How the table of one kind is shown.
+/// How the table of one kind is shown. Which kinds and columns there are is not known here; see `app::shown`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KindSettings {
+    /// Where it is set.
+    pub place: String,
     /// Ids of columns in their order; empty for the kind's own.
-    pub columns: Vec<String>,
-    pub sort: Option<Sort>,
+    pub columns: Vec<Placed<String>>,
+    pub sort: Option<Placed<Sort>>,
 }
 
-/// A sorting: `age desc`.
+/// A sorting: `age desc`. Ids of columns may have spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort {
     /// Id of the column.
@@ -153,26 +158,22 @@ pub struct Sort {
 impl Sort {
     /// Reads `column`, `column asc` or `column desc`.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let column = words.next()?.to_owned();
-        let descending = match (words.next(), words.next()) {
-            (None | Some("asc"), None) => false,
-            (Some("desc"), None) => true,
-            _ => return None,
+        let text = text.trim();
+        let (column, descending) = match text.rsplit_once(char::is_whitespace) {
+            Some((column, "asc")) => (column.trim_end(), false),
+            Some((column, "desc")) => (column.trim_end(), true),
+            _ => (text, false),
         };
-        Some(Self { column, descending })
+        (!column.is_empty()).then(|| Self { column: column.to_owned(), descending })
     }
 }
 
 /// What the command line says; nothing where it is silent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {
-    pub view: Option<String>,
-    pub namespace: Option<String>,
     pub theme: Option<String>,
     pub read_only: Option<bool>,
     pub request_timeout: Option<Duration>,
-    pub log: Option<LogLevel>,
 }
 
 impl Config {
@@ -239,25 +240,23 @@ impl Config {
                 target.clone_from(value);
             }
         }
-        set(&mut self.start.view, overrides.view.as_ref());
-        set(&mut self.start.namespace, overrides.namespace.as_ref());
         set(&mut self.ui.theme, overrides.theme.as_ref());
         set(&mut self.safety.read_only, overrides.read_only.as_ref());
         set(&mut self.connection.request_timeout, overrides.request_timeout.as_ref());
-        set(&mut self.log, overrides.log.as_ref());
     }
 }
 
 impl KindSettings {
     fn read(entry: &Entry<'_>, problems: &mut Vec<Problem>) -> Result<Self, Problem> {
-        let mut settings = Self::default();
+        let mut settings = Self { place: entry.place(), ..Self::default() };
         for entry in entry.table()?.entries() {
             let result = match entry.key() {
-                "columns" => entry.list().map(|columns| settings.columns = columns),
+                "columns" => entry.placed_list().map(|columns| settings.columns = columns),
                 "sort" => entry.text().and_then(|text| {
                     let wrong =
-                        || entry.problem(format!("`sort` must be a column, then `asc` or `desc`: it is \"{text}\""));
-                    settings.sort = Some(Sort::parse(text).ok_or_else(wrong)?);
+                        || entry.problem("`sort` must be a column, then `asc` or `desc` if wanted: it is empty");
+                    let value = Sort::parse(text).ok_or_else(wrong)?;
+                    settings.sort = Some(Placed { place: entry.place(), value });
                     Ok(())
                 }),
                 _ => Err(entry.unknown(["columns", "sort"])),

@@ -14,6 +14,7 @@ use super::{
     settings::{Config, KindSettings, LogLevel, Overrides, Sort, Threshold},
     *,
 };
+use crate::util::document::Placed;
 
 /// A folder of its own for a test, gone with it.
 pub(super) struct Folder(PathBuf);
@@ -38,7 +39,7 @@ impl Drop for Folder {
 }
 
 const COMMANDS: &[CommandKeys<'_>] =
-    &[("help", GLOBAL, &["?"]), ("logs", "pods", &["l"]), ("sort-node", "pods", &[]), ("sort-pods", "nodes", &[])];
+    &[("help", GLOBAL, &["?"]), ("logs", "pods", &["l"]), ("table.sort-column", "table", &["O"])];
 
 /// Files that exist in a test only. A text of `\0` cannot be read.
 struct Written(BTreeMap<PathBuf, String>);
@@ -61,7 +62,8 @@ fn load_all(files: &[(&str, &str)], env: &[(&str, &str)], overrides: &Overrides)
     let dirs = Dirs { config: "/cfg".into(), state: "/state".into(), cache: "/cache".into() };
     let files = Written(files.iter().map(|(name, text)| (dirs.config.join(name), (*text).to_owned())).collect());
     let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let settings = load(&Wishes { dirs: &dirs, files: &files, env: &env, overrides, commands: COMMANDS });
+    let settings =
+        load(&Wishes { dirs: &dirs, files: &files, env: &env, overrides, commands: COMMANDS, kinds: &["nodes"] });
     let problems = settings.problems.iter().map(ToString::to_string).collect();
     (settings, problems)
 }
@@ -125,14 +127,12 @@ fn the_examples_in_the_documentation_are_right() {
         }
     }
     let (config, problems) = load_file(&examples);
-    let unknown = ["`themes`", "`delete`"];
-    let other: Vec<_> = problems.iter().filter(|text| !unknown.iter().any(|command| text.contains(command))).collect();
-    assert_eq!(other, [""; 0], "but for the commands that this test does not have");
-    assert_eq!(config.kinds["pods"].sort, Some(Sort { column: "age".to_owned(), descending: true }));
-    assert_eq!(
-        config.kinds["nodepools.karpenter.sh"].sort,
-        Some(Sort { column: "name".to_owned(), descending: false })
-    );
+    // This test does not have the commands; `command` checks them.
+    let other: Vec<_> = problems.iter().filter(|text| !text.contains("there is no command")).collect();
+    assert_eq!(other, [""; 0]);
+    let sort = |kind: &str| config.kinds[kind].sort.as_ref().map(|sort| sort.value.clone());
+    assert_eq!(sort("pods"), Some(Sort { column: "age".to_owned(), descending: true }));
+    assert_eq!(sort("nodepools.karpenter.sh"), Some(Sort { column: "name".to_owned(), descending: false }));
 }
 
 #[test]
@@ -189,9 +189,21 @@ columns = ["name", "age"]
     expected.thresholds.cpu = Threshold { warn: 95, bad: 150 };
     expected.thresholds.memory = Threshold { warn: 50, bad: 50 };
     expected.log = LogLevel::Debug;
-    let columns = vec!["name".to_owned(), "age".to_owned()];
-    expected.kinds.insert("pods".to_owned(), KindSettings { columns, sort: None });
+    let column = |place: &str, value: &str| Placed { place: place.to_owned(), value: value.to_owned() };
+    let columns = vec![column("/cfg/config.toml:30:12", "name"), column("/cfg/config.toml:30:20", "age")];
+    let place = "/cfg/config.toml:29:8".to_owned();
+    expected.kinds.insert("pods".to_owned(), KindSettings { place, columns, sort: None });
     assert_eq!(config, expected);
+}
+
+#[test]
+fn a_sorting_names_a_column_and_a_direction() {
+    let sort = |text: &str| Sort::parse(text).map(|sort| (sort.column, sort.descending));
+    assert_eq!(sort("age"), Some(("age".to_owned(), false)));
+    assert_eq!(sort(" last seen  desc "), Some(("last seen".to_owned(), true)));
+    assert_eq!(sort("nominated node"), Some(("nominated node".to_owned(), false)));
+    assert_eq!(sort("desc asc"), Some(("desc".to_owned(), false)));
+    assert_eq!(sort("  "), None);
 }
 
 #[test]
@@ -220,7 +232,7 @@ memory_warn = -3
 level = "verbose"
 [kinds.nodes]
 columns = ["name", 3]
-sort = "age down"
+sort = " "
 sorting = "age"
 [kinds.services]
 sort = "type"
@@ -229,25 +241,25 @@ sort = "type"
     assert_eq!(
         problems,
         [
-            "/cfg/config.toml:11: `view` must be a string: it is of the type array",
-            "/cfg/config.toml:5: `mouse` must be true or false: it is \"no\"",
-            "/cfg/config.toml:6: `frame_rate` must be a whole number from 1 to 120: it is 500",
-            "/cfg/config.toml:7: `glow` must be a time from 0s to 1m: it is 2 (write it like \"500ms\", \"30s\", \"5m\")",
-            "/cfg/config.toml:4: unknown key `thme` in [ui] (did you mean `theme`?)",
-            "/cfg/config.toml:14: `connect_timeout` must be a time from 100ms to 5m: it is \"10\" (write it like \
+            "/cfg/config.toml:11:1: `view` must be a string: it is of the type array",
+            "/cfg/config.toml:5:1: `mouse` must be true or false: it is \"no\"",
+            "/cfg/config.toml:6:1: `frame_rate` must be a whole number from 1 to 120: it is 500",
+            "/cfg/config.toml:7:1: `glow` must be a time from 0s to 1m: it is 2 (write it like \"500ms\", \"30s\", \"5m\")",
+            "/cfg/config.toml:4:1: unknown key `thme` in [ui] (did you mean `theme`?)",
+            "/cfg/config.toml:14:1: `connect_timeout` must be a time from 100ms to 5m: it is \"10\" (write it like \
              \"500ms\", \"30s\", \"5m\")",
-            "/cfg/config.toml:15: `request_timeout` must be a time from 100ms to 1h: it is \"2h\" (write it like \
+            "/cfg/config.toml:15:1: `request_timeout` must be a time from 100ms to 1h: it is \"2h\" (write it like \
              \"500ms\", \"30s\", \"5m\")",
-            "/cfg/config.toml:18: `cpu_warn` is above `cpu_bad`: 95 > 90 (the defaults are used)",
-            "/cfg/config.toml:19: `memory_warn` must be a whole number from 1 to 1000: it is -3",
-            "/cfg/config.toml:21: `level` must be one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\": it \
+            "/cfg/config.toml:18:1: `cpu_warn` is above `cpu_bad`: 95 > 90 (the defaults are used)",
+            "/cfg/config.toml:19:1: `memory_warn` must be a whole number from 1 to 1000: it is -3",
+            "/cfg/config.toml:21:1: `level` must be one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\": it \
              is \"verbose\"",
-            "/cfg/config.toml:2: `pods` must be a table: it is \"wide\"",
-            "/cfg/config.toml:23: `columns` must be a list of strings: it is of the type array",
-            "/cfg/config.toml:24: `sort` must be a column, then `asc` or `desc`: it is \"age down\"",
-            "/cfg/config.toml:25: unknown key `sorting` in [kinds.nodes]",
-            "/cfg/config.toml:1: unknown key `theme` (`theme` belongs under [ui])",
-            "/cfg/config.toml:9: unknown key `iu` (did you mean `ui`?)",
+            "/cfg/config.toml:2:7: `pods` must be a table: it is \"wide\"",
+            "/cfg/config.toml:23:1: `columns` must be a list of strings: it is of the type array",
+            "/cfg/config.toml:24:1: `sort` must be a column, then `asc` or `desc` if wanted: it is empty",
+            "/cfg/config.toml:25:1: unknown key `sorting` in [kinds.nodes]",
+            "/cfg/config.toml:1:1: unknown key `theme` (`theme` belongs under [ui])",
+            "/cfg/config.toml:9:2: unknown key `iu` (did you mean `ui`?)",
         ]
     );
     assert!(config.ui.ascii && config.ui.mouse && !config.start.remember);
@@ -264,8 +276,8 @@ fn broken_toml_costs_its_line() {
     assert_eq!(
         problems,
         [
-            "/cfg/config.toml:3: not TOML: string values must be quoted, expected literal string",
-            "/cfg/config.toml:6: not TOML: invalid basic string, expected `\"`",
+            "/cfg/config.toml:3:9: not TOML: string values must be quoted, expected literal string",
+            "/cfg/config.toml:6:14: not TOML: invalid basic string, expected `\"`",
         ]
     );
     let expected = {
@@ -284,9 +296,9 @@ fn caution_that_cannot_be_understood_is_caution() {
     assert_eq!(
         problems,
         [
-            "/cfg/config.toml:2: `read_only` must be true or false: it is \"yes\" (the cautious value is used until this \
+            "/cfg/config.toml:2:1: `read_only` must be true or false: it is \"yes\" (the cautious value is used until this \
              is mended)",
-            "/cfg/config.toml:3: `protected` must be a list of strings: it is \"prod\" (the cautious value is used until \
+            "/cfg/config.toml:3:1: `protected` must be a list of strings: it is \"prod\" (the cautious value is used until \
              this is mended)",
         ]
     );
@@ -333,17 +345,13 @@ fn the_environment_goes_over_the_file_and_the_command_line_over_both() {
 
     let overrides = Overrides {
         theme: Some("amber".to_owned()),
-        view: Some("nodes".to_owned()),
-        namespace: Some("all".to_owned()),
         read_only: Some(false),
         request_timeout: Some(Duration::from_secs(5)),
-        log: Some(LogLevel::Trace),
     };
     let (settings, _) = load_all(&[("config.toml", file)], &env, &overrides);
     let config = settings.config;
-    assert_eq!((config.ui.theme.as_str(), config.start.view.as_str()), ("amber", "nodes"));
-    assert_eq!((config.start.namespace.as_str(), config.safety.read_only), ("all", false));
-    assert_eq!((config.connection.request_timeout, config.log), (Duration::from_secs(5), LogLevel::Trace));
+    assert_eq!((config.ui.theme.as_str(), config.safety.read_only), ("amber", false));
+    assert_eq!(config.connection.request_timeout, Duration::from_secs(5));
 }
 
 #[test]
@@ -356,7 +364,7 @@ fn an_unknown_theme_is_told_where_it_was_asked_for() {
     };
     let file = "\n[ui]\ntheme = \"slat\"\n";
     let hint = "there is no theme `slat` (did you mean `slate`?)";
-    assert_eq!(theme(file, &[], None), [format!("/cfg/config.toml:3: {hint}")]);
+    assert_eq!(theme(file, &[], None), [format!("/cfg/config.toml:3:1: {hint}")]);
     assert_eq!(theme("", &[("EKSCOPE_UI_THEME", "slat")], None), [format!("EKSCOPE_UI_THEME: {hint}")]);
     assert_eq!(theme("", &[], Some("slat")), [format!("--theme: {hint}")]);
 }
@@ -377,9 +385,9 @@ fn keys_and_themes_come_from_their_files() {
     assert_eq!(
         problems,
         [
-            "/cfg/keys.toml:3: there is no command `hlp` for the key y (did you mean `help`?)",
+            "/cfg/keys.toml:3:1: there is no command `hlp` for the key y (did you mean `help`?)",
             "/cfg/themes/locked.toml: cannot be read: permission denied",
-            "/cfg/themes/mine.toml:2: no colour is called `rde` (did you mean `red`?)",
+            "/cfg/themes/mine.toml:2:1: no colour is called `rde` (did you mean `red`?)",
         ]
     );
     assert_eq!(settings.config.ui.theme, "mine");
@@ -420,8 +428,14 @@ fn the_real_file_system_is_read_and_never_written() {
     let folder = Folder::new("config");
     let dirs =
         Dirs { config: folder.path().to_owned(), state: folder.path().join("s"), cache: folder.path().join("c") };
-    let wishes =
-        Wishes { dirs: &dirs, files: &Disk, env: &|_| None, overrides: &Overrides::default(), commands: COMMANDS };
+    let wishes = Wishes {
+        dirs: &dirs,
+        files: &Disk,
+        env: &|_| None,
+        overrides: &Overrides::default(),
+        commands: COMMANDS,
+        kinds: &[],
+    };
     assert_eq!(load(&wishes).problems, []);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 

@@ -16,7 +16,7 @@ use crate::store::{
     lens::Pin,
     query::Selector,
     table::{Change, Changes, Meta, Rows, Span, Table, Uid},
-    value::{Align, Health, Value},
+    value::{Align, Health, Metric, Value},
     world::{Joins, World},
 };
 
@@ -322,6 +322,13 @@ impl<R> From<&Column<R>> for ColumnInfo {
     }
 }
 
+/// The column that a name means in settings and commands: its id, whatever the case, `-` or `_` for a space.
+pub fn column_named(columns: &[ColumnInfo], name: &str) -> Option<usize> {
+    let normal = |text: &str| text.to_lowercase().replace([' ', '_'], "-");
+    let name = normal(name);
+    columns.iter().position(|column| normal(&column.id) == name)
+}
+
 /// Where Enter leads from a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drill {
@@ -498,9 +505,9 @@ pub static NO_META: wire::ObjectMeta = wire::ObjectMeta {
 };
 
 /// How much of something is used; unknown where there is nothing to compare with.
-pub fn percent(used: u64, of: u64) -> Value<'static> {
+pub fn percent(metric: Metric, used: u64, of: u64) -> Value<'static> {
     #[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
-    if of == 0 { Value::Unknown } else { Value::Percent(used as f32 * 100.0 / of as f32) }
+    if of == 0 { Value::Unknown } else { Value::Percent(metric, used as f32 * 100.0 / of as f32) }
 }
 
 /// Reads an object in either encoding.

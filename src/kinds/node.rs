@@ -14,7 +14,7 @@ use crate::{
         intern::{Interner, Sym},
         lens::Pin,
         table::Meta,
-        value::{Health, Value},
+        value::{Health, Metric, Value},
         world::{Amounts, Joins, Totals},
     },
     util::quantity,
@@ -306,12 +306,12 @@ const COLUMNS: &[Column] = &[
         .total()
         .rank(5),
     Column::number("%cpu-req", "CPU asked for, percent of allocatable", |row, at| {
-        Node::of_pods(row, at, |totals| percent(totals.requests.cpu, row.allocatable.cpu))
+        Node::of_pods(row, at, |totals| percent(Metric::Cpu, totals.requests.cpu, row.allocatable.cpu))
     })
     .joined()
     .rank(2),
     Column::number("%cpu-lim", "CPU limits, percent of allocatable", |row, at| {
-        Node::of_pods(row, at, |totals| percent(totals.limits.cpu, row.allocatable.cpu))
+        Node::of_pods(row, at, |totals| percent(Metric::Cpu, totals.limits.cpu, row.allocatable.cpu))
     })
     .joined()
     .rank(8),
@@ -322,7 +322,7 @@ const COLUMNS: &[Column] = &[
     .total()
     .rank(5),
     Column::number("%cpu", "CPU in use, percent of allocatable", |row, at| {
-        Node::used(at).map_or(Value::Unknown, |used| percent(used.cpu, row.allocatable.cpu))
+        Node::used(at).map_or(Value::Unknown, |used| percent(Metric::Cpu, used.cpu, row.allocatable.cpu))
     })
     .joined()
     .rank(4),
@@ -337,12 +337,12 @@ const COLUMNS: &[Column] = &[
         .total()
         .rank(5),
     Column::number("%mem-req", "Memory asked for, percent of allocatable", |row, at| {
-        Node::of_pods(row, at, |totals| percent(totals.requests.memory, row.allocatable.memory))
+        Node::of_pods(row, at, |totals| percent(Metric::Memory, totals.requests.memory, row.allocatable.memory))
     })
     .joined()
     .rank(2),
     Column::number("%mem-lim", "Memory limits, percent of allocatable", |row, at| {
-        Node::of_pods(row, at, |totals| percent(totals.limits.memory, row.allocatable.memory))
+        Node::of_pods(row, at, |totals| percent(Metric::Memory, totals.limits.memory, row.allocatable.memory))
     })
     .joined()
     .rank(8),
@@ -353,7 +353,7 @@ const COLUMNS: &[Column] = &[
     .total()
     .rank(5),
     Column::number("%mem", "Memory in use, percent of allocatable", |row, at| {
-        Node::used(at).map_or(Value::Unknown, |used| percent(used.memory, row.allocatable.memory))
+        Node::used(at).map_or(Value::Unknown, |used| percent(Metric::Memory, used.memory, row.allocatable.memory))
     })
     .joined()
     .rank(4),

@@ -95,8 +95,10 @@ pub struct Lens {
     query: Query,
     sort: Sort,
     faults: bool,
-    /// Whether wide columns are searched too.
+    /// Whether wide columns are shown and searched too.
     wide: bool,
+    /// Columns that the user wants to see, in their order, in place of the kind's own; empty for those.
+    chosen: Vec<usize>,
     order: Vec<u32>,
     /// Sort keys by slot; empty in natural order.
     keys: Vec<u128>,
@@ -187,6 +189,16 @@ impl Lens {
 
     pub fn set_wide(&mut self, wide: bool) {
         self.wide = wide;
+        self.invalidate();
+    }
+
+    /// The columns that the user wants to see; empty for the kind's own.
+    pub fn chosen(&self) -> &[usize] {
+        &self.chosen
+    }
+
+    pub fn set_chosen(&mut self, columns: Vec<usize>) {
+        self.chosen = columns;
         self.invalidate();
     }
 
@@ -469,7 +481,7 @@ impl<'a> Filter<'a> {
         let searched = columns
             .iter()
             .enumerate()
-            .filter(|(_, column)| column.searched && (lens.wide || !column.wide))
+            .filter(|(index, column)| column.searched && (lens.wide || !column.wide || lens.chosen.contains(index)))
             .map(|(index, _)| index)
             .collect();
         let pin_column = match &lens.pin {

@@ -45,8 +45,8 @@ pub enum Value<'a> {
     Cpu(u64),
     /// Bytes.
     Memory(u64),
-    /// Percent of something, 0 to 100 and above.
-    Percent(f32),
+    /// Percent of a request, a limit or what a node offers, 0 to 100 and above.
+    Percent(Metric, f32),
     /// An instant, Unix seconds, shown as the time since.
     Since(i64),
     /// A length of time in seconds.
@@ -63,6 +63,13 @@ const TEXT: u8 = 1;
 /// Whether equal keys like this one mean equal values: a text that fills its key may go on behind it.
 pub fn key_is_whole(key: u128) -> bool {
     key >> 120 != u128::from(TEXT) || key & 0xff == 0
+}
+
+/// What a percentage is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    Cpu,
+    Memory,
 }
 
 impl<'a> Value<'a> {
@@ -92,7 +99,7 @@ impl<'a> Value<'a> {
             Value::Ratio(have, want) => Cow::Owned(format!("{have}/{want}")),
             Value::Cpu(milli) => Cow::Owned(quantity::cpu(*milli)),
             Value::Memory(bytes) => Cow::Owned(quantity::memory(*bytes)),
-            Value::Percent(percent) => Cow::Owned(format!("{percent:.0}")),
+            Value::Percent(_, percent) => Cow::Owned(format!("{percent:.0}")),
             Value::Since(instant) => Cow::Owned(age::human(now - instant)),
             Value::Span(seconds) => Cow::Owned(age::human(*seconds)),
             Value::Ip(address) => Cow::Owned(address.to_string()),
@@ -109,7 +116,7 @@ impl<'a> Value<'a> {
             Value::Bool(flag) => Json::from(*flag),
             Value::Cpu(milli) => Json::from(*milli),
             Value::Memory(bytes) => Json::from(*bytes),
-            Value::Percent(percent) => Json::from((f64::from(*percent) * 10.0).round() / 10.0),
+            Value::Percent(_, percent) => Json::from((f64::from(*percent) * 10.0).round() / 10.0),
             other => Json::from(other.render(now)),
         }
     }
@@ -123,7 +130,7 @@ impl<'a> Value<'a> {
             Value::Ratio(have, _) => Some(f64::from(*have)),
             Value::Cpu(milli) => Some(*milli as f64 / 1000.0),
             Value::Memory(bytes) => Some(*bytes as f64),
-            Value::Percent(percent) => Some(f64::from(*percent)),
+            Value::Percent(_, percent) => Some(f64::from(*percent)),
             Value::Since(instant) => Some((now - instant) as f64),
             Value::Span(seconds) => Some(*seconds as f64),
             Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
@@ -182,7 +189,7 @@ impl<'a> Value<'a> {
                 signed(missing) | u128::from(*want)
             }
             Value::Cpu(number) | Value::Memory(number) => u128::from(*number),
-            Value::Percent(percent) => float(f64::from(*percent)),
+            Value::Percent(_, percent) => float(f64::from(*percent)),
             // Young first: an age, not a date.
             Value::Since(instant) => signed(-*instant),
             Value::Span(seconds) => signed(*seconds),

@@ -1,4 +1,4 @@
-//! TOML with places: every key and value knows its `file:line`, a syntax error costs only what it touches, and a wrong
+//! TOML with places: every key and value knows its `file:line:column`, a syntax error costs only what it touches, and a wrong
 //! value is one `Problem` and nothing else. Settings, key maps and themes are read through this.
 
 use std::{fmt, ops::RangeInclusive, path::Path, time::Duration};
@@ -25,11 +25,12 @@ impl<'a> Document<'a> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut document = Self { path, text, root: root.into_inner(), broken: Vec::new() };
         for error in errors {
-            let line = document.line(error.span().map_or(text.len(), |span| span.start));
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            let line = document.line(offset);
             // One mistake often upsets the parser several times; the first says what it is.
             if !document.broken.contains(&line) {
                 document.broken.push(line);
-                problems.push(Problem::new(format!("{}: not TOML", document.place(line))).because(error.message()));
+                problems.push(Problem::new(format!("{}: not TOML", document.place(offset))).because(error.message()));
             }
         }
         document
@@ -56,8 +57,12 @@ impl<'a> Document<'a> {
         memchr::memchr_iter(b'\n', &self.text.as_bytes()[..end]).count()
     }
 
-    fn place(&self, line: usize) -> String {
-        format!("{}:{}", self.path.display(), line + 1)
+    /// `file:line:column` of a byte offset, as editors and compilers have it: both from 1, the column in characters.
+    fn place(&self, offset: usize) -> String {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
+        format!("{}:{}:{column}", self.path.display(), self.line(offset) + 1)
     }
 }
 
@@ -98,6 +103,14 @@ impl<'d> Table<'d> {
     }
 }
 
+/// A value that is judged later, with the place to name then.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placed<T> {
+    /// As [`Entry::place`].
+    pub place: String,
+    pub value: T,
+}
+
 /// Where a value comes from.
 enum Place<'d> {
     File(&'d Document<'d>, usize),
@@ -113,7 +126,7 @@ impl Place<'_> {
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(document, offset) => f.write_str(&document.place(document.line(*offset))),
+            Self::File(document, offset) => f.write_str(&document.place(*offset)),
             Self::Environment(variable) => f.write_str(variable),
         }
     }
@@ -148,7 +161,7 @@ impl<'d> Entry<'d> {
         &self.key
     }
 
-    /// `file:line`, or the name of the environment variable.
+    /// `file:line:column`, or the name of the environment variable.
     pub fn place(&self) -> String {
         self.place.to_string()
     }
@@ -243,6 +256,19 @@ impl<'d> Entry<'d> {
                 Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
             }
         }
+    }
+
+    /// The texts of a list in a file, each with its place.
+    pub fn placed_list(&self) -> Result<Vec<Placed<String>>, Problem> {
+        let texts = self.list()?;
+        let places = match (&self.value, &self.place) {
+            (Given::Toml(value), Place::File(document, _)) => {
+                let items = value.get_ref().as_array().into_iter().flatten();
+                items.map(|item| document.place(item.span().start)).collect()
+            }
+            _ => vec![self.place(); texts.len()],
+        };
+        Ok(texts.into_iter().zip(places).map(|(value, place)| Placed { place, value }).collect())
     }
 
     /// The value as a table, if it is one.

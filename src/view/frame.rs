@@ -4,13 +4,14 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
 use super::{Screen, View, table};
 use crate::{
-    app::model::{Model, PromptKind},
+    app::model::{Level, Model, PromptKind},
     command,
     kinds::{HasId, node::Node, pod::Pod},
     problem::Problem,
     store::{
         stream::StreamState,
         usage::{MetricsState, STALE},
+        value::Metric,
     },
     ui::{grid, theme::Role},
     util::age,
@@ -36,13 +37,14 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
     let rows = body.height.saturating_sub(1 + u16::from(totals));
 
     let now = model.now;
+    let glow = i64::try_from(model.config.ui.glow.as_millis()).unwrap_or(i64::MAX);
     let mut wake = model.toast().map(|note| note.at + 6_000);
     model.body = Rect { y: body.y + 1, height: rows, ..body };
     match model.views.last_mut() {
         Some(View::Table(view)) => {
-            let glow = view.prepare(&model.world, now, rows as usize);
+            let changes = view.prepare(&model.world, now, glow, rows as usize);
             let ages = view.next_age(&model.world, now);
-            wake = wake.into_iter().chain(glow).chain(ages).min();
+            wake = wake.into_iter().chain(changes).chain(ages).min();
         }
         Some(View::Text(view)) => view.set_height(body.height as usize),
         None => {}
@@ -50,7 +52,14 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
     wake = wake.into_iter().chain(next_status(model)).min();
 
     let model = &*model;
-    let screen = Screen { world: &model.world, theme: &model.theme, now, ascii: model.config.ui.ascii };
+    let screen = Screen {
+        world: &model.world,
+        theme: &model.theme,
+        now,
+        ascii: model.config.ui.ascii,
+        glow,
+        thresholds: &model.config.thresholds,
+    };
     let buffer = frame.buffer_mut();
     buffer.set_style(area, screen.style(Role::Background).patch(screen.style(Role::Text)));
     draw_header(model, header, buffer, &screen);
@@ -123,8 +132,10 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
             x = write(buffer, left, x, &[("   you ", label), (user, value)]);
         }
     }
-    if model.read_only {
-        write(buffer, left, x, &[("   ", label), ("read-only", screen.style(Role::Warning))]);
+    for (mark, holds) in [("protected", model.protected()), ("read-only", model.read_only)] {
+        if holds {
+            x = write(buffer, left, x, &[("   ", label), (mark, screen.style(Role::Warning))]);
+        }
     }
     let at = area.right().saturating_sub(right_width);
     write(buffer, line, at, &[(&right, screen.style(health.0))]);
@@ -146,15 +157,17 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         x = write(buffer, line, x, &[("pods ", label), (&text, value)]);
     }
     let shares = [
-        ("cpu ", joins.on_nodes.requests.cpu, joins.allocatable.cpu),
-        ("mem ", joins.on_nodes.requests.memory, joins.allocatable.memory),
+        ("cpu ", Metric::Cpu, joins.on_nodes.requests.cpu, joins.allocatable.cpu),
+        ("mem ", Metric::Memory, joins.on_nodes.requests.memory, joins.allocatable.memory),
     ];
-    for (name, used, of) in shares.into_iter().filter(|(.., of)| nodes_known && pods_known && *of > 0) {
+    for (name, metric, used, of) in shares.into_iter().filter(|(.., of)| nodes_known && pods_known && *of > 0) {
         if area.width < 70 {
             break;
         }
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let share = used as f64 / of as f64;
+        #[expect(clippy::cast_possible_truncation, reason = "shown without decimals")]
+        let alarm = screen.alarm(metric, (share * 100.0) as f32).map_or(value, |role| value.patch(screen.style(role)));
         let (filled, empty) = grid::gauge(share, 8, screen.ascii);
         x = write(
             buffer,
@@ -164,7 +177,7 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
                 (name, label),
                 (&filled, screen.style(Role::GaugeFilled)),
                 (&empty, screen.style(Role::GaugeEmpty)),
-                (&format!(" {:.0}% req   ", share * 100.0), value),
+                (&format!(" {:.0}% req   ", share * 100.0), alarm),
             ],
         );
     }
@@ -382,7 +395,11 @@ fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         &[(&crumbs, screen.style(Role::Breadcrumb))],
     );
     if let Some(note) = model.toast() {
-        let text = note.problem.to_string().replace('\n', " ");
+        let mut text = note.problem.to_string().replace('\n', " ");
+        let more = model.fresh_notes().skip(1).filter(|note| note.level != Level::Info).count();
+        if more > 0 {
+            text = format!("[+{more} in :messages] {text}");
+        }
         write(buffer, left, area.x + 1, &[(&text, screen.style(note.level.role()))]);
         return;
     }

@@ -7,7 +7,8 @@ pub mod text;
 use ratatui::style::Style;
 
 use crate::{
-    store::world::World,
+    config::settings::{Threshold, Thresholds},
+    store::{value::Metric, world::World},
     ui::theme::{Role, Theme},
 };
 
@@ -19,11 +20,24 @@ pub struct Screen<'a> {
     pub now: i64,
     /// No block elements, no arrows.
     pub ascii: bool,
+    /// For how long a changed cell is shown as changed, milliseconds.
+    pub glow: i64,
+    pub thresholds: &'a Thresholds,
 }
 
 impl Screen<'_> {
     pub fn style(&self, role: Role) -> Style {
         self.theme.style(role)
+    }
+
+    /// What a percentage is to be drawn as, where it is high; as it is rounded on screen.
+    pub fn alarm(&self, metric: Metric, percent: f32) -> Option<Role> {
+        let Threshold { warn, bad } = match metric {
+            Metric::Cpu => self.thresholds.cpu,
+            Metric::Memory => self.thresholds.memory,
+        };
+        let reaches = |threshold: u32| f64::from(percent.round()) >= f64::from(threshold);
+        if reaches(bad) { Some(Role::HealthBad) } else { reaches(warn).then_some(Role::HealthWarn) }
     }
 }
 
@@ -63,3 +77,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,8 +66,6 @@ struct Glow {
 
 /// How long after a change the totals follow, milliseconds.
 const TOTALS_AFTER: i64 = 700;
-/// For how long a changed cell is shown as changed, milliseconds.
-const GLOW: i64 = 2_000;
 
 impl TableView {
     pub fn new(kind: KindId, lens: Lens, crumb: String) -> Self {
@@ -95,18 +93,18 @@ impl TableView {
         }
     }
 
-    /// Columns on display, before the width decides.
+    /// Columns on display, before the width decides: those that the user chose, else the kind's own; in wide mode all
+    /// others after them. A namespace that is the same for all rows is left out.
     pub fn columns(&self, world: &World) -> Vec<usize> {
-        let info = world.kind(self.kind);
-        let one_namespace = self.lens.scope.single().is_some() || !info.namespaced;
-        world
-            .rows(self.kind)
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| (!column.wide || self.lens.wide()) && !(one_namespace && column.id == "namespace"))
-            .map(|(index, _)| index)
-            .collect()
+        let infos = world.rows(self.kind).columns();
+        let one_namespace = self.lens.scope.single().is_some() || !world.kind(self.kind).namespaced;
+        let (chosen, wide) = (self.lens.chosen(), self.lens.wide());
+        let own = (0..infos.len()).filter(|index| match chosen {
+            [] => wide || !infos[*index].wide,
+            chosen => wide && !chosen.contains(index),
+        });
+        let shown = |index: &usize| !(one_namespace && infos[*index].id == "namespace");
+        chosen.iter().copied().chain(own).filter(shown).collect()
     }
 
     /// Forgets what was known by the place of a column.
@@ -212,9 +210,9 @@ impl TableView {
         self.top = self.top.min(self.lens.order().len().saturating_sub(self.height));
     }
 
-    /// Brings lens, cursor and scroll position up to date; once before a frame. `now` in milliseconds. Returns whether
-    /// something on screen will have to change at a later instant (milliseconds).
-    pub fn prepare(&mut self, world: &World, now: i64, height: usize) -> Option<i64> {
+    /// Brings lens, cursor and scroll position up to date; once before a frame. `now`, and how long a changed cell is to
+    /// `glow`, in milliseconds. Returns when something on screen will have to change by itself (milliseconds).
+    pub fn prepare(&mut self, world: &World, now: i64, glow: i64, height: usize) -> Option<i64> {
         let seconds = now.div_euclid(1000);
         self.height = height.max(1);
         let changed = self.lens.update(world, self.kind, seconds);
@@ -245,8 +243,8 @@ impl TableView {
         self.follow();
         self.measure(world, seconds);
         let sums = self.add_up(world, now);
-        let glow = self.look_for_changes(world, now);
-        glow.into_iter().chain(sums).min()
+        let faded = if glow > 0 { self.look_for_changes(world, now, glow) } else { None };
+        faded.into_iter().chain(sums).min()
     }
 
     fn visible(&self) -> &[u32] {
@@ -284,7 +282,7 @@ impl TableView {
         self.ends = ends;
     }
 
-    fn look_for_changes(&mut self, world: &World, now: i64) -> Option<i64> {
+    fn look_for_changes(&mut self, world: &World, now: i64, glow: i64) -> Option<i64> {
         let rows = world.rows(self.kind);
         let columns = self.columns(world);
         let visible: Vec<u32> = self.visible().to_vec();
@@ -310,8 +308,8 @@ impl TableView {
                     }
                     *old = hash;
                 }
-                if *at > now - GLOW {
-                    let end = *at + GLOW;
+                if *at > now - glow {
+                    let end = *at + glow;
                     next = Some(next.map_or(end, |next: i64| next.min(end)));
                 }
             }
@@ -424,14 +422,12 @@ impl TableView {
                 if let Value::Status(health, _) = &value {
                     style = style.patch(screen.style((*health).into()));
                 }
-                if let Value::Percent(percent) = value {
-                    style = match percent {
-                        90.0.. => style.patch(screen.style(Role::HealthBad)),
-                        70.0.. => style.patch(screen.style(Role::HealthWarn)),
-                        _ => style,
-                    };
+                if let Value::Percent(metric, percent) = value
+                    && let Some(role) = screen.alarm(metric, percent)
+                {
+                    style = style.patch(screen.style(role));
                 }
-                if glow.is_some_and(|cells| cells.get(column).is_some_and(|(_, at)| *at > screen.now - GLOW)) {
+                if glow.is_some_and(|cells| cells.get(column).is_some_and(|(_, at)| *at > screen.now - screen.glow)) {
                     style = style.patch(screen.style(Role::Changed));
                 }
                 let matched = if infos[column].searched {

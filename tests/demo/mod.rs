@@ -66,14 +66,23 @@ impl Place {
         })
     }
 
+    /// Writes the user's `config.toml`; gives its path.
+    pub fn configure(&self, text: &str) -> String {
+        let path = self.path("CONFIG").join("config.toml");
+        std::fs::create_dir_all(self.path("CONFIG")).expect("a folder");
+        std::fs::write(&path, text).expect("a settings file");
+        path.display().to_string()
+    }
+
+    /// Runs the program without a terminal to its end, with these arguments and no others.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(PROGRAM).args(arguments).envs(self.environment()).output().expect("ekscope runs")
+    }
+
     /// Runs `ekscope get` to its end.
     pub fn get(&self, arguments: &[&str]) -> Output {
-        Command::new(PROGRAM)
-            .arg("get")
-            .args(self.arguments(arguments))
-            .envs(self.environment())
-            .output()
-            .expect("ekscope get runs")
+        let arguments = self.arguments(&[&["get"], arguments].concat());
+        self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The rows of `ekscope get … -o json`.

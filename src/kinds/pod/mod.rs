@@ -20,7 +20,7 @@ use crate::store::{
     intern::{Interner, Sym},
     lens::Pin,
     table::Meta,
-    value::{Health, Value},
+    value::{Health, Metric, Value},
     world::{Amounts, Joins, Totals, WorkloadKey},
 };
 
@@ -188,7 +188,7 @@ const COLUMNS: &[Column] = &[
     .rank(4),
     Column::number("cpu-req", "CPU requested, effectively", |row, _| Value::Cpu(row.requests.cpu)).total().rank(5),
     Column::number("%cpu-req", "CPU in use, percent of what is requested", |row, at| {
-        Pod::used(at).map_or(Value::Unknown, |used| percent(used.cpu, row.requests.cpu))
+        Pod::used(at).map_or(Value::Unknown, |used| percent(Metric::Cpu, used.cpu, row.requests.cpu))
     })
     .joined()
     .rank(7),
@@ -207,7 +207,7 @@ const COLUMNS: &[Column] = &[
         .total()
         .rank(5),
     Column::number("%mem-req", "Memory in use, percent of what is requested", |row, at| {
-        Pod::used(at).map_or(Value::Unknown, |used| percent(used.memory, row.requests.memory))
+        Pod::used(at).map_or(Value::Unknown, |used| percent(Metric::Memory, used.memory, row.requests.memory))
     })
     .joined()
     .rank(7),

@@ -186,7 +186,7 @@ impl Amount {
             Value::Since(_) | Value::Span(_) => (value.number(now)?, self.seconds?),
             // A percentage is stored in fewer digits than the amount has.
             #[expect(clippy::cast_possible_truncation)]
-            Value::Percent(percent) => return percent.partial_cmp(&(self.percent? as f32)),
+            Value::Percent(_, percent) => return percent.partial_cmp(&(self.percent? as f32)),
             // A server's own text may be any of them.
             Value::Text(text) | Value::Status(_, text) => {
                 let theirs = Amount::any(text).readings();

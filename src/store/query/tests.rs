@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::value::{Health, Value};
+use crate::store::value::{Health, Metric, Value};
 
 const NOW: i64 = 1_000_000;
 const COLUMNS: [(&str, &str); 9] = [
@@ -215,8 +215,8 @@ fn comparisons_read_the_amount_as_the_value_needs() {
         ("age>90", age(91), true),
         ("age>1k", age(5000), false),
         ("age<=1h", Value::Span(3600), true),
-        ("%cpu>80", Value::Percent(80.1), true),
-        ("%cpu>=80.1%", Value::Percent(80.1), true),
+        ("%cpu>80", Value::Percent(Metric::Cpu, 80.1), true),
+        ("%cpu>=80.1%", Value::Percent(Metric::Cpu, 80.1), true),
         ("cpu>80%", Value::Cpu(90_000), false),
         ("cpu<80%", Value::Cpu(1), false),
         ("cpu>3h", Value::Cpu(90_000_000), false),

@@ -237,19 +237,19 @@ error = [1]
     assert_eq!(
         problems,
         [
-            "/cfg/themes/bad.toml:1: `kind` must be one of \"dark\", \"light\": it is \"drak\" (did you mean `dark`?)",
-            "/cfg/themes/bad.toml:3: unknown key `author`",
-            "/cfg/themes/bad.toml:5: `accent` is not a colour (write \"#rrggbb\", one of the terminal's names like \
+            "/cfg/themes/bad.toml:1:1: `kind` must be one of \"dark\", \"light\": it is \"drak\" (did you mean `dark`?)",
+            "/cfg/themes/bad.toml:3:1: unknown key `author`",
+            "/cfg/themes/bad.toml:5:1: `accent` is not a colour (write \"#rrggbb\", one of the terminal's names like \
              \"bright red\", or \"default\")",
-            "/cfg/themes/bad.toml:6: `green` must be a string: it is 7",
-            "/cfg/themes/bad.toml:9: unknown key `titel` in [roles] (did you mean `title`?)",
-            "/cfg/themes/bad.toml:10: unknown key `health` in [roles] (names with a dot need quotes, like \
+            "/cfg/themes/bad.toml:6:1: `green` must be a string: it is 7",
+            "/cfg/themes/bad.toml:9:1: unknown key `titel` in [roles] (did you mean `title`?)",
+            "/cfg/themes/bad.toml:10:1: unknown key `health` in [roles] (names with a dot need quotes, like \
              \"health.bad\")",
-            "/cfg/themes/bad.toml:11: unknown key `blod` in [roles.health.warn] (did you mean `bold`?)",
-            "/cfg/themes/bad.toml:11: `bold` must be true or false: it is 1",
-            "/cfg/themes/bad.toml:13: `error` must be a string: it is of the type array",
-            "/cfg/themes/bad.toml:2: there is no theme `slaet` to inherit from (did you mean `slate`?)",
-            "/cfg/themes/bad.toml:11: no colour is called `orage`",
+            "/cfg/themes/bad.toml:11:33: unknown key `blod` in [roles.health.warn] (did you mean `bold`?)",
+            "/cfg/themes/bad.toml:11:46: `bold` must be true or false: it is 1",
+            "/cfg/themes/bad.toml:13:1: `error` must be a string: it is of the type array",
+            "/cfg/themes/bad.toml:2:1: there is no theme `slaet` to inherit from (did you mean `slate`?)",
+            "/cfg/themes/bad.toml:11:1: no colour is called `orage`",
         ]
     );
     let bad = themes.get("bad", ColorDepth::True).unwrap();
@@ -270,7 +270,7 @@ fn a_circle_of_themes_is_named() {
     );
     assert!(themes.get("a", ColorDepth::True).is_ok());
     let (_, problems) = load(&[file("self", "inherits = \"self\"")]);
-    assert_eq!(problems, ["/cfg/themes/self.toml:1: there is no theme `self` to inherit from"]);
+    assert_eq!(problems, ["/cfg/themes/self.toml:1:1: there is no theme `self` to inherit from"]);
 }
 
 #[test]

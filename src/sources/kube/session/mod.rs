@@ -39,10 +39,11 @@ use self::proxy::Proxy;
 use self::transport::{Link, Route};
 use crate::problem::Problem;
 
-/// The longest wait for a connection, and again for its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A Python CLI with a cold cache needs a few seconds, a person who signs in some more.
+const EXEC_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the user asked for on the command line.
+/// What the user asked for, by settings and on the command line.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     pub kubeconfig: Option<PathBuf>,
@@ -56,6 +57,11 @@ pub struct ConnectOptions {
     /// `--as`: replaces the kubeconfig's impersonation as a whole.
     pub impersonate_user: Option<String>,
     pub impersonate_groups: Vec<String>,
+    /// The longest wait for a connection, and again for its TLS handshake; never more than 2/5 of `request_timeout`, so
+    /// that a connection that does not come about is reported as that.
+    pub connect_timeout: Duration,
+    /// The longest that a credential plugin may take.
+    pub exec_timeout: Duration,
     /// The longest wait for the head of an answer; zero is for ever. Bodies have limits of their own.
     pub request_timeout: Duration,
     pub read_only: bool,
@@ -71,6 +77,8 @@ impl Default for ConnectOptions {
             namespace: None,
             impersonate_user: None,
             impersonate_groups: Vec::new(),
+            connect_timeout: CONNECT_TIMEOUT,
+            exec_timeout: EXEC_TIMEOUT,
             request_timeout: Duration::from_secs(30),
             read_only: false,
         }
@@ -143,8 +151,11 @@ impl Session {
         let user = target.user_name.clone().unwrap_or_default();
         let (base, server) = server_address(&target.cluster)?;
         let (headers, impersonates) = fixed_headers(options, &target.auth)?;
-        let (source, sign_in) =
+        let (mut source, sign_in) =
             Source::take(&mut target.auth, &target.cluster, &user, environment.aws_profile.as_deref())?;
+        if let Source::Plugin(plugin) = &mut source {
+            plugin.set_timeout(options.exec_timeout);
+        }
 
         let mut config = kube::Config::new(base.clone());
         config.accept_invalid_certs = target.cluster.insecure_skip_tls_verify.unwrap_or(false);
@@ -156,7 +167,7 @@ impl Session {
 
         let proxy = Proxy::choose(&base, target.cluster.proxy_url.as_deref(), &environment.proxies)?;
         let link = Arc::new(Link::default());
-        let route = Route::new(&base, proxy.as_ref(), connect_timeout(options.request_timeout), Arc::clone(&link))?;
+        let route = Route::new(&base, proxy.as_ref(), connect_timeout(options), Arc::clone(&link))?;
         Ok(Self(Arc::new(Inner {
             facts: Facts {
                 context: target.context,
@@ -253,9 +264,9 @@ async fn unauthorized(response: Response<Incoming>) -> SendError {
     SendError::Unauthorized { message: status.message, clock_ahead: ahead.filter(|ahead| ahead.abs() > 60) }
 }
 
-/// Less than the whole, so that a connection that does not come about is reported as that.
-fn connect_timeout(request_timeout: Duration) -> Duration {
-    if request_timeout.is_zero() { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT.min(request_timeout * 2 / 5) }
+fn connect_timeout(options: &ConnectOptions) -> Duration {
+    let (wanted, whole) = (options.connect_timeout, options.request_timeout);
+    if whole.is_zero() { wanted } else { wanted.min(whole * 2 / 5) }
 }
 
 /// The server's URI with a scheme, and the text that the kubeconfig has.

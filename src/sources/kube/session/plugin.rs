@@ -12,13 +12,12 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
+use super::EXEC_TIMEOUT;
 use super::credential::{CredentialFailure, Identity, Minted, bearer};
 use super::error::innermost;
 use super::redact::redact;
 use crate::problem::Problem;
 
-/// How long a plugin may take. A Python CLI with a cold cache needs a few seconds.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 /// A credential is a few kilobytes; of more than this only the end is kept.
 const MAX_OUTPUT_BYTES: usize = 256 * 1024;
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
@@ -74,7 +73,7 @@ impl Plugin {
             profile: flag.or(variable).or(aws_profile.map(str::to_owned)),
             info: info.to_string(),
             install_hint: exec.install_hint.clone(),
-            timeout: TIMEOUT,
+            timeout: EXEC_TIMEOUT,
             command,
             args,
             env,
@@ -88,7 +87,7 @@ impl Plugin {
         Ok(plugin)
     }
 
-    #[cfg(test)]
+    /// How long it may take, where the user has a wish of their own.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }

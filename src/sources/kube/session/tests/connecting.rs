@@ -114,16 +114,21 @@ async fn an_unknown_name_is_named() {
 async fn a_server_that_accepts_and_never_answers_ends_with_the_phase() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
-    let open = |scheme: &str| {
+    let open = |scheme: &str, connect: Duration| {
         let cluster = json!({ "server": format!("{scheme}://{address}"), "insecure-skip-tls-verify": true });
         let mut home = Home::new(&cluster, &json!({}));
         home.options.request_timeout = Duration::from_millis(500);
+        home.options.connect_timeout = connect;
         home.session()
     };
-    let error = open("https").send(get("/")).await.unwrap_err();
+    let error = open("https", Duration::from_secs(10)).send(get("/")).await.unwrap_err();
     let handshake = ConnectError::Timeout { phase: Phase::Handshake, after: Duration::from_millis(200) };
     assert!(matches!(&error, SendError::Connect(timeout) if *timeout == handshake), "{error:?}");
-    let error = open("http").send(get("/")).await.unwrap_err();
+    // The connection has a limit of its own where it is asked for.
+    let error = open("https", Duration::from_millis(50)).send(get("/")).await.unwrap_err();
+    let handshake = ConnectError::Timeout { phase: Phase::Handshake, after: Duration::from_millis(50) };
+    assert!(matches!(&error, SendError::Connect(timeout) if *timeout == handshake), "{error:?}");
+    let error = open("http", Duration::from_secs(10)).send(get("/")).await.unwrap_err();
     assert!(matches!(error, SendError::NoAnswer(_)), "{error:?}");
 }
 

@@ -1,0 +1,193 @@
+//! Whole screens of a scripted cluster, with the style of every cell. Read a new snapshot before you accept it.
+
+use std::fmt::Write as _;
+
+use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+
+use super::frame;
+use crate::{
+    app::{
+        model::{Level, Model},
+        scripted::{Script, running},
+    },
+    config::settings::{Config, Threshold},
+    kinds::{HasId, pod::Pod},
+    problem::Problem,
+    store::stream::StreamState,
+    ui::theme::{ColorDepth, Role},
+};
+
+/// Draws a frame; gives its lines, each followed by a line with a letter for the style of every cell, and what the
+/// letters stand for.
+fn screen(model: &mut Model, columns: u16, rows: u16) -> String {
+    let buffer = draw(model, columns, rows);
+    let (mut text, mut styles) = (String::new(), Vec::new());
+    for y in 0..rows {
+        let (mut line, mut letters) = (String::new(), String::new());
+        for x in 0..columns {
+            let cell = &buffer[(x, y)];
+            line.push_str(cell.symbol());
+            let style = format!("{} on {} {:?}", cell.fg, cell.bg, cell.modifier);
+            let known = styles.iter().position(|known| *known == style).unwrap_or_else(|| {
+                styles.push(style);
+                styles.len() - 1
+            });
+            letters.push(char::from(b'a' + u8::try_from(known).unwrap()));
+        }
+        writeln!(text, "|{line}|\n {letters}").unwrap();
+    }
+    for (index, style) in styles.iter().enumerate() {
+        writeln!(text, "{} = {style}", char::from(b'a' + u8::try_from(index).unwrap())).unwrap();
+    }
+    text
+}
+
+fn draw(model: &mut Model, columns: u16, rows: u16) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal
+        .draw(|screen| {
+            frame::draw(model, screen);
+        })
+        .unwrap();
+    terminal.backend().buffer().clone()
+}
+
+fn text_of(buffer: &Buffer) -> String {
+    let rows = buffer.content().chunks(usize::from(buffer.area.width));
+    rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()
+}
+
+/// The colour of the first letter of `part`, in the line that has `row`.
+fn colour(buffer: &Buffer, row: &str, part: &str) -> ratatui::style::Color {
+    let text = text_of(buffer);
+    let (y, line) = text.lines().enumerate().find(|(_, line)| line.contains(row)).unwrap_or_else(|| panic!("{text}"));
+    let at = line.rfind(part).unwrap_or_else(|| panic!("no {part:?} in {line:?}"));
+    let indent = part.len() - part.trim_start().len();
+    let x = line[..at + indent].chars().count();
+    buffer[(u16::try_from(x).unwrap(), u16::try_from(y).unwrap())].fg
+}
+
+fn populated() -> Script {
+    Script::populated(Config::default(), ColorDepth::True)
+}
+
+#[test]
+fn pods_on_a_wide_screen() {
+    insta::assert_snapshot!(screen(&mut populated().model, 140, 24));
+}
+
+#[test]
+fn pods_on_a_small_screen() {
+    insta::assert_snapshot!(screen(&mut Script::populated(Config::default(), ColorDepth::Ansi16).model, 60, 11));
+}
+
+#[test]
+fn pods_without_colours_and_signs() {
+    let mut config = Config::default();
+    config.ui.ascii = true;
+    let mut script = Script::populated(config, ColorDepth::None);
+    script.command("table.sort-age");
+    draw(&mut script.model, 100, 16);
+    script.command("table.mark");
+    insta::assert_snapshot!(screen(&mut script.model, 100, 16));
+}
+
+#[test]
+fn pods_that_a_filter_hides() {
+    let mut script = populated();
+    script.model.set_filter("nothing-is-called-so");
+    insta::assert_snapshot!(screen(&mut script.model, 80, 16));
+}
+
+#[test]
+fn pods_that_may_not_be_seen() {
+    let mut script = Script::new(Config::default(), ColorDepth::True);
+    script.show("pods");
+    let problem = Problem::new("pods are forbidden in all namespaces")
+        .because("User \"ada\" cannot list resource \"pods\" in API group \"\" at the cluster scope")
+        .hint("ask for the verbs list and watch on pods");
+    script.state(Pod::ID, &StreamState::Forbidden(problem), false);
+    insta::assert_snapshot!(screen(&mut script.model, 80, 16));
+}
+
+#[test]
+fn pods_that_are_on_their_way() {
+    let mut script = Script::new(Config::default(), ColorDepth::True);
+    script.show("pods");
+    script.state(Pod::ID, &StreamState::Loading { loaded: 0, about: Some(40_000) }, false);
+    insta::assert_snapshot!(screen(&mut script.model, 80, 16));
+}
+
+#[test]
+fn help_of_the_pods() {
+    let mut script = populated();
+    draw(&mut script.model, 100, 30);
+    script.command("view.help");
+    insta::assert_snapshot!(screen(&mut script.model, 100, 30));
+}
+
+#[test]
+fn percentages_are_coloured_from_the_thresholds_on() {
+    let roles = |cpu, memory| {
+        let mut config = Config::default();
+        (config.thresholds.cpu, config.thresholds.memory) = (cpu, memory);
+        let mut script = Script::populated(config, ColorDepth::True);
+        let buffer = draw(&mut script.model, 200, 24);
+        let role = |row: &str, part: &str| {
+            let colour = Some(colour(&buffer, row, part));
+            let is = |role: &Role| script.model.theme.style(*role).fg == colour;
+            [Role::HealthBad, Role::HealthWarn].into_iter().find(is)
+        };
+        // 80m of 100m; 250Mi of 256Mi, which is 97.7 and shown as 98.
+        (role("x2x9d", " 80 "), role("ledger-0", " 98 "))
+    };
+    let at = |warn, bad| Threshold { warn, bad };
+    assert_eq!(roles(at(10, 20), at(200, 300)), (Some(Role::HealthBad), None));
+    assert_eq!(roles(at(200, 300), at(10, 20)), (None, Some(Role::HealthBad)));
+    assert_eq!(roles(at(80, 81), at(98, 99)), (Some(Role::HealthWarn), Some(Role::HealthWarn)));
+    assert_eq!(roles(at(81, 82), at(99, 100)), (None, None));
+}
+
+#[test]
+fn a_changed_cell_glows_for_as_long_as_is_set() {
+    for (glow, lit) in [(2_000, 2_000), (500, 500), (0, 0)] {
+        let mut config = Config::default();
+        config.ui.glow = std::time::Duration::from_millis(glow);
+        let mut script = Script::populated(config, ColorDepth::True);
+        draw(&mut script.model, 160, 24);
+        script.feed(Pod::ID, &[running("payments", "ledger-0", "node-b", 7)]);
+        let start = script.model.now;
+        let changed = script.model.theme.style(Role::Changed).fg;
+        let mut glows = |after: i64| {
+            script.model.now = start + after;
+            Some(colour(&draw(&mut script.model, 160, 24), "ledger-0", " 7 ")) == changed
+        };
+        assert_eq!(glows(0), lit > 0, "{glow} ms");
+        assert_eq!(glows(lit - 1), lit > 0, "{glow} ms");
+        assert!(!glows(lit), "{glow} ms");
+    }
+}
+
+#[test]
+fn a_protected_context_says_so() {
+    let header = |protected: &[&str]| {
+        let mut config = Config::default();
+        config.safety.protected = protected.iter().map(|&pattern| pattern.to_owned()).collect();
+        let mut script = Script::new(config, ColorDepth::True);
+        text_of(&draw(&mut script.model, 100, 24)).lines().next().unwrap().to_owned()
+    };
+    assert!(header(&["DEM?"]).contains("protected"));
+    assert!(!header(&["*prod*"]).contains("protected"));
+}
+
+#[test]
+fn what_was_wrong_at_the_start_stands_in_the_footer() {
+    let mut script = populated();
+    for what in ["second", "first"] {
+        script.model.note(Level::Warning, Problem::new(format!("config.toml:1:1: {what}")));
+    }
+    let footer = |script: &mut Script| text_of(&draw(&mut script.model, 100, 16)).lines().last().unwrap().to_owned();
+    assert!(footer(&mut script).starts_with(" [+1 in :messages] config.toml:1:1: first"));
+    script.model.now += 6_000;
+    assert!(footer(&mut script).starts_with(" : command"));
+}
