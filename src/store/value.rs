@@ -62,7 +62,7 @@ const TEXT: u8 = 1;
 
 /// Whether equal keys like this one mean equal values: a text that fills its key may go on behind it.
 pub fn key_is_whole(key: u128) -> bool {
-    key >> 120 != u128::from(TEXT) || key & 0xff == 0
+    key >> 120 != u128::from(TEXT) || key.trailing_zeros() >= 8
 }
 
 /// What a percentage is of.
