@@ -401,8 +401,8 @@ impl Model {
         let name = kind_key(self.world.kind(kind));
         self.note(Level::Warning, Problem::new(format!("the server no longer serves {name}")));
         if self.views.is_empty() {
-            let effects = command::line::show_first(self, false);
-            self.outbox.extend(effects);
+            // Not the view that is remembered: it is the one that went.
+            command::line::show_pods(self);
         }
         self.dirty = true;
     }

@@ -231,8 +231,9 @@ impl Stream {
         self.decoder.reshaped();
         self.epoch = cluster.next_epoch();
         self.loaded = 0;
-        // What was read and not sent is of the time before.
+        // What was read and not sent is of the time before, and so is what could not be read.
         let _ = self.decoder.take();
+        self.undecodable = 0;
         let mut token = String::new();
         let mut about = None;
         // The first request of a cluster is a small page: it fills the screen, counts the rest and measures the link.
@@ -248,6 +249,8 @@ impl Stream {
         }
         let streams = self.spec.watchable && !cluster.refuses_watch_list(&self.spec.group);
         if streams && cluster.link() == Some(Link::Fast) {
+            // The page's objects come again.
+            self.undecodable = 0;
             return self.watch_list(about, turn).await;
         }
         loop {
