@@ -453,6 +453,7 @@ struct Filter<'a> {
     words: Vec<(Memo, Memo)>,
     /// Which word terms can be neither in a number nor in what stands for nothing.
     plain: Vec<Option<bool>>,
+    /// Whether wide columns are searched, all of them or chosen ones.
     wide: bool,
     /// Which of the searched columns are labels: their text is made once a set.
     labels: Option<usize>,
@@ -501,7 +502,7 @@ impl<'a> Filter<'a> {
             namespaces: Memo::default(),
             words: lens.query.terms().iter().map(|_| Default::default()).collect(),
             plain: vec![None; lens.query.terms().len()],
-            wide: lens.wide,
+            wide: lens.wide || lens.chosen.iter().any(|&index| columns.get(index).is_some_and(|column| column.wide)),
             labels: columns.iter().position(|column| column.id == "labels"),
         }
     }
