@@ -427,22 +427,12 @@ fn how_to_connect_may_stand_before_the_subcommand() {
     assert_eq!(refused.status.code(), Some(2));
 }
 
-/// A kubeconfig for a server on a port of this machine.
-fn write_kubeconfig(place: &Place, port: u16) {
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: lonely\nclusters:\n- name: lonely\n  cluster:\n    server: \
-         https://127.0.0.1:{port}\ncontexts:\n- name: lonely\n  context: {{cluster: lonely, user: me}}\nusers:\n- \
-         name: me\n  user: {{token: none}}\n"
-    );
-    std::fs::write(place.kubeconfig(), text).expect("a kubeconfig");
-}
-
 #[test]
 fn a_server_that_is_not_there_is_named_and_left() {
     let place = Place::new();
     // A port that was free a moment ago: nobody listens.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    write_kubeconfig(&place, port);
+    place.write_kubeconfig(port);
     let session = place.open(&["pods"], NARROW);
     session.wait_text(&format!("127.0.0.1:{port}"));
     session.wait_text("refused");
@@ -455,7 +445,7 @@ fn a_server_that_never_answers_does_not_hold_the_screen() {
     let place = Place::new();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    write_kubeconfig(&place, port);
+    place.write_kubeconfig(port);
     let session = place.open(&["pods"], NARROW);
     // Nobody ever accepts or answers: whatever is on screen waited for no one.
     let at = session.wait_text(&format!("connecting to 127.0.0.1:{port}"));

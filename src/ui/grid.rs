@@ -202,7 +202,7 @@ fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     }
 }
 
-/// A gauge of eighth blocks, `cells` wide.
+/// A gauge of eighth blocks on a shaded ground, `cells` wide: the part that is filled and the part that is not.
 pub fn gauge(fraction: f64, cells: u16, ascii: bool) -> (String, String) {
     let fraction = fraction.clamp(0.0, 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 8 times the cells")]
@@ -217,7 +217,7 @@ pub fn gauge(fraction: f64, cells: u16, ascii: bool) -> (String, String) {
         filled.push(['▏', '▎', '▍', '▌', '▋', '▊', '▉'][rest - 1]);
         used += 1;
     }
-    (filled, " ".repeat(cells as usize - used))
+    (filled, "░".repeat(cells as usize - used))
 }
 
 #[cfg(test)]
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn gauges_fill_by_eighths() {
-        assert_eq!(gauge(0.5, 4, false), ("██".to_owned(), "  ".to_owned()));
+        assert_eq!(gauge(0.5, 4, false), ("██".to_owned(), "░░".to_owned()));
         assert_eq!(gauge(0.53, 4, false).0, "██▏");
         assert_eq!(gauge(7.0, 3, false), ("███".to_owned(), String::new()));
         assert_eq!(gauge(f64::NAN, 3, true), (String::new(), "---".to_owned()));

@@ -1,6 +1,11 @@
 //! A whole frame: header, title, the top view, footer, and what lies over them.
 
-use ratatui::{Frame, buffer::Buffer, layout::Rect};
+use ratatui::{
+    Frame,
+    buffer::Buffer,
+    layout::Rect,
+    widgets::{Clear, Widget},
+};
 
 use super::{Screen, View, table};
 use crate::{
@@ -235,7 +240,7 @@ fn connection(model: &Model) -> (Role, String) {
                 );
             }
             StreamState::Stale { since: 0, retry, .. } => {
-                take(Role::Error, format!("unreachable, again in {}s", (retry - now).max(0)), 6);
+                take(Role::Error, format!("unreachable, again {}", table::soon(retry - now)), 6);
             }
             StreamState::Stale { since, .. } => take(Role::Stale, format!("stale for {}", coarse(now - since)), 5),
         }
@@ -495,6 +500,8 @@ fn draw_prompt(model: &Model, area: Rect, title: Rect, frame: &mut Frame<'_>, sc
             if prompt.chosen == Some(index) {
                 style = style.patch(screen.style(Role::Selection));
             }
+            // Nothing of the row below shines through, not even that it is bold.
+            Clear.render(Rect { x: start, y, width, height: 1 }, buffer);
             let text = format!(" {suggestion:<fill$}", fill = (width as usize).saturating_sub(1));
             buffer.set_stringn(start, y, text, width as usize, style);
         }

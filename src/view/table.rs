@@ -539,15 +539,19 @@ impl TableView {
     }
 }
 
+/// When something happens, in whole seconds from now.
+pub fn soon(seconds: i64) -> String {
+    if seconds > 0 { format!("in {seconds}s") } else { "now".to_owned() }
+}
+
 /// What stands in the place of rows when there are none: five different screens, each with what to do next.
 pub fn empty_screen(view: &TableView, world: &World, state: Option<&StreamState>, server: &str, now: i64) -> Problem {
     let info = world.kind(view.kind);
     match state {
         Some(StreamState::Forbidden(problem) | StreamState::Gone(problem)) => problem.clone(),
         Some(StreamState::Stale { why, retry, .. }) if view.lens.total() == 0 => {
-            let wait = (retry - now).max(0);
             let mut problem = why.clone();
-            let again = format!("tried again in {wait}s; :ctx switches to another cluster, :q quits");
+            let again = format!("tried again {}; :ctx switches to another cluster, :q quits", soon(retry - now));
             problem.hint = if problem.hint.is_empty() { again } else { format!("{}; {again}", problem.hint) };
             problem
         }

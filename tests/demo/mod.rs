@@ -43,6 +43,16 @@ impl Place {
         self.path("kubeconfig")
     }
 
+    /// A kubeconfig for whatever is at this port of this machine.
+    pub fn write_kubeconfig(&self, port: u16) {
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: lonely\nclusters:\n- name: lonely\n  cluster:\n    server: \
+             https://127.0.0.1:{port}\ncontexts:\n- name: lonely\n  context: {{cluster: lonely, user: me}}\nusers:\n- \
+             name: me\n  user: {{token: none}}\n"
+        );
+        std::fs::write(self.kubeconfig(), text).expect("a kubeconfig");
+    }
+
     pub fn environment(&self) -> Vec<(String, String)> {
         ["CONFIG", "STATE", "CACHE"]
             .into_iter()

@@ -152,6 +152,11 @@ impl Session {
         }
     }
 
+    /// A copy of the screen as it is now, colours and all.
+    pub fn screen(&self) -> vt100::Screen {
+        self.shared.lock().parser.screen().clone()
+    }
+
     pub fn text(&self) -> String {
         self.shared.lock().parser.screen().contents()
     }

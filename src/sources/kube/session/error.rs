@@ -195,7 +195,7 @@ impl SendError {
         let unreachable = || Problem::new(format!("cannot reach {host}")).because(self);
         match self {
             Self::Connect(ConnectError::Refused(_)) => {
-                unreachable().hint("nothing listens there: is the API server running, is the port right?")
+                unreachable().hint("nothing listens there: check its address, and whether the API server runs")
             }
             Self::Connect(ConnectError::Dns(_)) => {
                 unreachable().hint("check the network and VPN, and whether the cluster still exists")
