@@ -119,9 +119,8 @@ impl<'d> Section<'_, 'd> {
     ) {
         let before = self.reader.problems.len();
         let given = self.set(key, target, read).is_some();
-        if !given && self.reader.document.has_lost(key) {
-            let what = format!("{}: `{key}` cannot be told", self.reader.document.path().display());
-            self.reader.problems.push(Problem::new(what));
+        if !given && let Some(place) = self.reader.document.lost(key) {
+            self.reader.problems.push(Problem::new(format!("{place}: `{key}` cannot be told")));
         }
         if let [.., problem] = &mut self.reader.problems[before..] {
             "the cautious value is used until this is mended".clone_into(&mut problem.hint);

@@ -397,6 +397,14 @@ fn keys_and_themes_come_from_their_files() {
 }
 
 #[test]
+fn caution_that_cannot_be_read_has_a_place() {
+    let (config, problems) = load_file("[ui]\nmouse = true\n[safety]\nread_only true\n");
+    assert!(config.safety.read_only, "it may have been wished for");
+    let told = "/cfg/config.toml:4:1: `read_only` cannot be told";
+    assert!(problems.iter().any(|problem| problem.starts_with(told)), "{problems:?}");
+}
+
+#[test]
 fn protected_patterns_match_whole_names_in_any_case() {
     let protects = |pattern: &str, name: &str| {
         let mut config = Config::default();

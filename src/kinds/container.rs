@@ -249,7 +249,7 @@ impl Decoder for ContainerDecoder {
         match event {
             EventKind::Present => self.present(&pod, read(encoding, object)?, interner),
             EventKind::Deleted => {
-                let gone = self.seen.remove(&Uid::parse(&pod_meta.uid)).unwrap_or_default();
+                let gone = self.seen.remove(&super::uid(pod_meta)).unwrap_or_default();
                 self.changes.changes.extend(gone.into_iter().map(Change::Remove));
             }
         }

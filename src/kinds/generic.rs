@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{
     intern::{Interner, Sym},
-    table::{Change, Changes, Meta, Uid},
+    table::{Change, Changes, Meta},
     value::{Align, Value},
 };
 
@@ -206,7 +206,7 @@ impl Outbox {
                 let cells = cells(&kept, interner).into();
                 Change::Upsert(kept, Row { cells })
             }
-            EventKind::Deleted => Change::Remove(uid(meta)),
+            EventKind::Deleted => Change::Remove(super::uid(meta)),
         };
         self.changes.changes.push(change);
     }
@@ -215,9 +215,4 @@ impl Outbox {
         let changes = std::mem::take(&mut self.changes);
         (changes.changes.len(), Box::new(changes))
     }
-}
-
-/// The identity that a row has in the table.
-fn uid(meta: &wire::ObjectMeta) -> Uid {
-    if meta.uid.is_empty() { Uid::hashed(&[&meta.namespace, &meta.name]) } else { Uid::parse(&meta.uid) }
 }

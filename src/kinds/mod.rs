@@ -476,7 +476,7 @@ pub fn meta(wire: &wire::ObjectMeta, arena: &mut String, interner: &mut Interner
     let owner = wire.controller().or_else(|| wire.owner_references.first());
     let labels = wire.labels.iter().map(|label| (interner.bytes(&label.key), interner.bytes(&label.value))).collect();
     Meta {
-        uid: if wire.uid.is_empty() { Uid::hashed(&[&wire.namespace, &wire.name]) } else { Uid::parse(&wire.uid) },
+        uid: uid(wire),
         name: Span::push(arena, &wire::text(&wire.name)),
         namespace: interner.bytes(&wire.namespace),
         labels: interner.labels(labels),
@@ -485,6 +485,11 @@ pub fn meta(wire: &wire::ObjectMeta, arena: &mut String, interner: &mut Interner
         created: seconds(wire.created()),
         deleted: seconds(wire.deleted()),
     }
+}
+
+/// The identity that an object has in its table.
+pub fn uid(wire: &wire::ObjectMeta) -> Uid {
+    if wire.uid.is_empty() { Uid::hashed(&[&wire.namespace, &wire.name]) } else { Uid::parse(&wire.uid) }
 }
 
 /// Unix seconds as rows keep them: 0 for none.
@@ -539,7 +544,7 @@ impl<K: Wired> Decoder for WiredDecoder<K> {
                 let meta = meta(meta_wire, &mut self.changes.names, interner);
                 Change::Upsert(meta, K::row(&wire, interner))
             }
-            EventKind::Deleted => Change::Remove(Uid::parse(&meta_wire.uid)),
+            EventKind::Deleted => Change::Remove(uid(meta_wire)),
         };
         self.changes.changes.push(change);
         Ok(meta_wire.resource_version.clone())

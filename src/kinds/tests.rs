@@ -302,6 +302,19 @@ fn containers_are_rows_in_both_encodings() {
 }
 
 #[test]
+fn what_has_no_uid_goes_by_its_name() {
+    for plural in ["pods", "containers"] {
+        let mut object = Recorded::find("pods", "p").object;
+        object["metadata"]["uid"] = Json::Null;
+        let mut fed = Fed::default();
+        fed.json(plural, EventKind::Present, &object);
+        assert!(!fed.names(plural).is_empty());
+        fed.json(plural, EventKind::Deleted, &object);
+        assert_eq!(fed.names(plural), [""; 0]);
+    }
+}
+
+#[test]
 fn containers_go_with_what_they_are_part_of() {
     let with_debug = Recorded::find("pods", "p").object;
     let mut without = with_debug.clone();

@@ -100,7 +100,7 @@ impl<'a> Value<'a> {
             Value::Cpu(milli) => Cow::Owned(quantity::cpu(*milli)),
             Value::Memory(bytes) => Cow::Owned(quantity::memory(*bytes)),
             Value::Percent(_, percent) => Cow::Owned(format!("{percent:.0}")),
-            Value::Since(instant) => Cow::Owned(age::human(now - instant)),
+            Value::Since(instant) => Cow::Owned(age::human(now.saturating_sub(*instant))),
             Value::Span(seconds) => Cow::Owned(age::human(*seconds)),
             Value::Ip(address) => Cow::Owned(address.to_string()),
         }
@@ -131,7 +131,7 @@ impl<'a> Value<'a> {
             Value::Cpu(milli) => Some(*milli as f64 / 1000.0),
             Value::Memory(bytes) => Some(*bytes as f64),
             Value::Percent(_, percent) => Some(f64::from(*percent)),
-            Value::Since(instant) => Some((now - instant) as f64),
+            Value::Since(instant) => Some(now.saturating_sub(*instant) as f64),
             Value::Span(seconds) => Some(*seconds as f64),
             Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
             Value::Symbol(_, text) => quantity::parse(text),
@@ -191,7 +191,7 @@ impl<'a> Value<'a> {
             Value::Cpu(number) | Value::Memory(number) => u128::from(*number),
             Value::Percent(_, percent) => float(f64::from(*percent)),
             // Young first: an age, not a date.
-            Value::Since(instant) => signed(-*instant),
+            Value::Since(instant) => signed(instant.saturating_neg()),
             Value::Span(seconds) => signed(*seconds),
             Value::Ip(IpAddr::V4(address)) => u128::from(address.to_bits()),
             Value::Ip(IpAddr::V6(address)) => address.to_bits().saturating_add(1 << 32),
@@ -222,4 +222,20 @@ pub enum Align {
     #[default]
     Left,
     Right,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_beyond_all_measure_are_no_overflow() {
+        for (instant, text) in [(i64::MIN, "292471208677y"), (i64::MAX, "<invalid>")] {
+            let value = Value::Since(instant);
+            assert_eq!(value.render(1_769_860_800), text);
+            assert!(value.number(1_769_860_800).is_some());
+            assert_eq!(value.compare(&value), Ordering::Equal);
+        }
+        assert!(Value::Since(i64::MAX).compare(&Value::Since(i64::MIN)).is_lt(), "young first");
+    }
 }

@@ -41,14 +41,15 @@ impl<'a> Document<'a> {
         Table { document: self, name: String::new(), entries: &self.root }
     }
 
-    pub fn path(&self) -> &Path {
-        self.path
-    }
-
-    /// Whether the file is broken and may say something about `key` that could not be read.
-    pub fn has_lost(&self, key: &str) -> bool {
-        let mentions = |line: &str| !line.trim_start().starts_with('#') && line.contains(key);
-        !self.broken.is_empty() && self.text.lines().any(mentions)
+    /// Where a broken file may say something about `key` that could not be read.
+    pub fn lost(&self, key: &str) -> Option<String> {
+        let mut end = 0;
+        let offset = self.text.split_inclusive('\n').find_map(|line| {
+            let start = end;
+            end += line.len();
+            line.find(key).filter(|_| !line.trim_start().starts_with('#')).map(|at| start + at)
+        })?;
+        (!self.broken.is_empty()).then(|| self.place(offset))
     }
 
     /// Zero-based line of a byte offset.

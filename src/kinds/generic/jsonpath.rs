@@ -73,7 +73,7 @@ impl Path {
 
     /// The first of what the expression finds; `None` where it finds nothing or fails.
     pub fn first<'a>(&'a self, object: &'a Json) -> Option<Item<'a>> {
-        walk_all(vec![Item::Json(object)], &self.0).ok()?.into_iter().next()
+        Walk { left: MOST_ITEMS }.all(vec![Item::Json(object)], &self.0).ok()?.into_iter().next()
     }
 }
 
@@ -244,7 +244,8 @@ fn slice(text: &str) -> Parsed<Slice> {
         return Err("more than three parts of a slice");
     }
     let single = !has_to;
-    Ok(Slice { from, to: if single { Some(from.unwrap_or(0) + 1) } else { to }, single, step })
+    // The end of the last index of all overflows as Go's does, and the slice is none.
+    Ok(Slice { from, to: if single { Some(from.unwrap_or(0).wrapping_add(1)) } else { to }, single, step })
 }
 
 /// The escapes of a quoted string; rare ones that Go knows too are refused.
@@ -274,41 +275,130 @@ fn is_terminator(next: char) -> bool {
     matches!(next, ' ' | '\t' | '\r' | '\n' | '.' | ',' | '[' | ']' | '$' | '@' | '{' | '}')
 }
 
-/// Applies nodes one after the other.
-fn walk_all<'a>(input: Vec<Item<'a>>, nodes: &'a [Node]) -> Found<'a> {
-    nodes.iter().try_fold(input, walk)
+/// An evaluation finds so many items on its way and no more: unions of unions would find the same ones without end.
+const MOST_ITEMS: usize = 1 << 20;
+
+/// One evaluation.
+struct Walk {
+    /// How many items it may still find.
+    left: usize,
 }
 
-fn walk<'a>(input: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
-    match node {
-        Node::Text(text) => Ok(vec![Item::Text(text)]),
-        Node::Int(number) => Ok(vec![Item::Int(*number); input.len()]),
-        Node::Float(number) => Ok(vec![Item::Float(*number); input.len()]),
-        Node::Bool(flag) => Ok(vec![Item::Bool(*flag); input.len()]),
-        Node::Field(name) => {
-            Ok(input.iter().filter_map(|item| item.json()?.as_object()?.get(name)).map(Item::Json).collect())
-        }
-        Node::Wildcard => Ok(input.into_iter().flat_map(Item::children).collect()),
-        Node::Recursive => {
-            let mut found = Vec::new();
-            for item in input {
-                descend(item, &mut found);
+impl Walk {
+    /// Applies nodes one after the other.
+    fn all<'a>(&mut self, input: Vec<Item<'a>>, nodes: &'a [Node]) -> Found<'a> {
+        nodes.iter().try_fold(input, |input, node| self.step(input, node))
+    }
+
+    /// Takes items in; false where they are too many.
+    fn take<'a>(&mut self, found: &mut Vec<Item<'a>>, items: impl IntoIterator<Item = Item<'a>>) -> bool {
+        let before = found.len();
+        found.extend(items.into_iter().take(self.left));
+        self.left -= found.len() - before;
+        self.left > 0
+    }
+
+    fn step<'a>(&mut self, input: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
+        let mut found = Vec::new();
+        let good = match node {
+            Node::Text(text) => self.take(&mut found, [Item::Text(text)]),
+            Node::Int(number) => self.take(&mut found, input.iter().map(|_| Item::Int(*number))),
+            Node::Float(number) => self.take(&mut found, input.iter().map(|_| Item::Float(*number))),
+            Node::Bool(flag) => self.take(&mut found, input.iter().map(|_| Item::Bool(*flag))),
+            Node::Field(name) => {
+                let fields = input.iter().filter_map(|item| item.json()?.as_object()?.get(name));
+                self.take(&mut found, fields.map(Item::Json))
             }
-            Ok(found)
+            Node::Wildcard => self.take(&mut found, input.iter().flat_map(|item| item.children())),
+            Node::Recursive => input.iter().all(|item| self.descend(*item, &mut found)),
+            Node::Slice(slice) => return self.slice(input, *slice),
+            Node::Union(parts) => parts.iter().all(|part| {
+                let mut copy = Vec::new();
+                self.take(&mut copy, input.iter().copied())
+                    && self.all(copy, part).is_ok_and(|part| self.take(&mut found, part))
+            }),
+            Node::Filter { left, operator, right } => return self.filter(input, left, operator, right),
+            Node::Word => false,
+        };
+        if good { Ok(found) } else { Err(input) }
+    }
+
+    /// Everything that has something in it, from the outside in.
+    fn descend<'a>(&mut self, item: Item<'a>, found: &mut Vec<Item<'a>>) -> bool {
+        let children = item.children();
+        children.is_empty() || self.take(found, [item]) && children.into_iter().all(|child| self.descend(child, found))
+    }
+
+    fn slice<'a>(&mut self, input: Vec<Item<'a>>, slice: Slice) -> Found<'a> {
+        let mut found = Vec::new();
+        for item in &input {
+            if item.is_null() {
+                continue;
+            }
+            let Some(elements) = item.array() else { return Err(input) };
+            let length = i64::try_from(elements.len()).unwrap_or(i64::MAX);
+            let mut from = slice.from.unwrap_or(0);
+            let mut to = slice.to.unwrap_or(length);
+            if from < 0 {
+                from += length;
+            }
+            if to < 0 || (to == 0 && slice.single) {
+                to += length;
+            }
+            if from == to {
+                return Ok(found);
+            }
+            let step = slice.step.unwrap_or(1);
+            if !(0..length).contains(&from) || !(0..=length).contains(&to) || from > to || step <= 0 {
+                return Err(input);
+            }
+            let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
+            let elements = elements[index(from)..index(to)].iter().step_by(index(step));
+            if !self.take(&mut found, elements.map(Item::Json)) {
+                return Err(input);
+            }
         }
-        Node::Slice(slice) => walk_slice(input, *slice),
-        Node::Union(parts) => {
-            let mut found = Vec::new();
-            for part in parts {
-                match walk_all(input.clone(), part) {
-                    Ok(part) => found.extend(part),
-                    Err(_) => return Err(input),
+        Ok(found)
+    }
+
+    fn filter<'a>(&mut self, input: Vec<Item<'a>>, left: &'a [Node], operator: &str, right: &'a [Node]) -> Found<'a> {
+        let mut found = Vec::new();
+        for item in &input {
+            let Some(elements) = item.array() else { return Err(input) };
+            for element in elements.iter().map(Item::Json) {
+                if self.left == 0 {
+                    return Err(input);
+                }
+                self.left -= 1;
+                let lefts = self.all(vec![element], left);
+                if operator == "exists" {
+                    // What a failed step leaves counts as well.
+                    let (Ok(lefts) | Err(lefts)) = lefts;
+                    if !lefts.is_empty() {
+                        found.push(element);
+                    }
+                    continue;
+                }
+                let Ok(lefts) = lefts else { return Err(input) };
+                let left = match lefts[..] {
+                    [] => continue,
+                    [left] => left,
+                    _ => return Err(input),
+                };
+                let Ok(rights) = self.all(vec![element], right) else { return Err(input) };
+                let right = match rights[..] {
+                    [] => continue,
+                    [right] => right,
+                    _ => return Err(input),
+                };
+                match compare(left, operator, right) {
+                    Some(true) => found.push(element),
+                    Some(false) => {}
+                    None => return Err(found),
                 }
             }
-            Ok(found)
         }
-        Node::Filter { left, operator, right } => walk_filter(input, left, operator, right),
-        Node::Word => Err(input),
+        Ok(found)
     }
 }
 
@@ -337,82 +427,6 @@ impl<'a> Item<'a> {
             _ => Vec::new(),
         }
     }
-}
-
-/// Everything that has something in it, from the outside in.
-fn descend<'a>(item: Item<'a>, found: &mut Vec<Item<'a>>) {
-    let children = item.children();
-    if !children.is_empty() {
-        found.push(item);
-        for child in children {
-            descend(child, found);
-        }
-    }
-}
-
-fn walk_slice(input: Vec<Item<'_>>, slice: Slice) -> Found<'_> {
-    let mut found = Vec::new();
-    for item in &input {
-        if item.is_null() {
-            continue;
-        }
-        let Some(elements) = item.array() else { return Err(input) };
-        let length = i64::try_from(elements.len()).unwrap_or(i64::MAX);
-        let mut from = slice.from.unwrap_or(0);
-        let mut to = slice.to.unwrap_or(length);
-        if from < 0 {
-            from += length;
-        }
-        if to < 0 || (to == 0 && slice.single) {
-            to += length;
-        }
-        if from == to {
-            return Ok(found);
-        }
-        let step = slice.step.unwrap_or(1);
-        if !(0..length).contains(&from) || !(0..=length).contains(&to) || from > to || step <= 0 {
-            return Err(input);
-        }
-        let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        found.extend(elements[index(from)..index(to)].iter().step_by(index(step)).map(Item::Json));
-    }
-    Ok(found)
-}
-
-fn walk_filter<'a>(input: Vec<Item<'a>>, left: &'a [Node], operator: &str, right: &'a [Node]) -> Found<'a> {
-    let mut found = Vec::new();
-    for item in &input {
-        let Some(elements) = item.array() else { return Err(input) };
-        for element in elements.iter().map(Item::Json) {
-            let lefts = walk_all(vec![element], left);
-            if operator == "exists" {
-                // What a failed step leaves counts as well.
-                let (Ok(lefts) | Err(lefts)) = lefts;
-                if !lefts.is_empty() {
-                    found.push(element);
-                }
-                continue;
-            }
-            let Ok(lefts) = lefts else { return Err(input) };
-            let left = match lefts[..] {
-                [] => continue,
-                [left] => left,
-                _ => return Err(input),
-            };
-            let Ok(rights) = walk_all(vec![element], right) else { return Err(input) };
-            let right = match rights[..] {
-                [] => continue,
-                [right] => right,
-                _ => return Err(input),
-            };
-            match compare(left, operator, right) {
-                Some(true) => found.push(element),
-                Some(false) => {}
-                None => return Err(found),
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Whether a comparison holds; `None` where the two cannot be compared: only equal kinds of values can, and a whole
@@ -471,10 +485,19 @@ mod tests {
     /// What the expression finds, as kubectl prints it; `error` where it fails.
     fn all(expression: &str, object: &Json) -> String {
         let path = Path::parse(expression).unwrap();
-        match walk_all(vec![Item::Json(object)], &path.0) {
+        match (Walk { left: MOST_ITEMS }).all(vec![Item::Json(object)], &path.0) {
             Ok(found) => found.into_iter().map(|item| super::super::custom::print(item)).collect::<Vec<_>>().join(" "),
             Err(_) => "error".to_owned(),
         }
+    }
+
+    #[test]
+    fn what_would_find_the_same_things_without_end_is_given_up() {
+        let deep = (0..60).fold(json!("x"), |inner, _| json!([inner]));
+        assert_eq!(all(&"[0,0]".repeat(3), &deep).matches('x').count(), 8);
+        assert_eq!(all(&"[0,0]".repeat(60), &deep), "error");
+        assert_eq!(all(&"[*,*]".repeat(60), &deep), "error");
+        assert_eq!(Path::parse(&"[0,0]".repeat(60)).unwrap().first(&deep), None);
     }
 
     #[test]
@@ -516,6 +539,7 @@ mod tests {
             (".maps[1::2]", r#"{"name":"two","value":2.02} {"name":"four","value":4.04}"#),
             (".maps[2:2]", ""),
             (".maps[4]", "error"),
+            (".maps[9223372036854775807]", "error"),
             (".maps[3:5]", "error"),
             (".maps[3:1]", "error"),
             (".maps[::-1]", "error"),

@@ -14,6 +14,9 @@ use crate::kinds::Encoding;
 /// An object of more bytes than this is refused: etcd takes 1.5 MB, and a length from a broken stream may say anything.
 pub const LARGEST_OBJECT: usize = 64 << 20;
 
+/// At most so much room is made for an object before it comes: hardly any is larger, and its length is only a claim.
+const RESERVED: usize = 2 << 20;
+
 const MAGIC: &[u8] = b"k8s\0";
 
 /// The stream is not what it claims to be; it has to be started again.
@@ -117,7 +120,10 @@ impl WatchFrames {
 
     /// Whether the stream may end here: nothing is unfinished.
     pub fn at_boundary(&self) -> bool {
-        self.buffer.iter().all(u8::is_ascii_whitespace)
+        match self.encoding {
+            Encoding::Protobuf => self.buffer.is_empty(),
+            Encoding::Json => self.buffer.iter().all(u8::is_ascii_whitespace),
+        }
     }
 
     fn next_protobuf(&mut self) -> Result<Option<Event>, WireError> {
@@ -127,7 +133,7 @@ impl WatchFrames {
             return Err(WireError::TooLarge(length));
         }
         if self.buffer.len() < 4 + length {
-            self.buffer.reserve(4 + length - self.buffer.len());
+            self.buffer.reserve((4 + length - self.buffer.len()).min(RESERVED));
             return Ok(None);
         }
         self.buffer.advance(4);
@@ -243,6 +249,9 @@ impl ListFrames {
                         self.state = ListState::List(length);
                         continue;
                     }
+                    if length > LARGEST_OBJECT {
+                        return Err(WireError::TooLarge(length));
+                    }
                     if self.buffer.len() < header + length {
                         return Ok(None);
                     }
@@ -259,7 +268,7 @@ impl ListFrames {
                         .checked_sub(whole)
                         .ok_or_else(|| WireError::Protobuf("an item reaches beyond its list".to_owned()))?;
                     if self.buffer.len() < whole {
-                        self.buffer.reserve(whole - self.buffer.len());
+                        self.buffer.reserve((whole - self.buffer.len()).min(RESERVED));
                         return Ok(None);
                     }
                     self.buffer.advance(header);
@@ -453,6 +462,38 @@ mod tests {
             assert_eq!(seen.len(), 2, "cut at {cut}");
             assert_eq!(&seen[0].object[..], b"{\"a\":1}");
         }
+    }
+
+    #[test]
+    fn a_length_is_only_a_claim() {
+        let most = 2 * RESERVED;
+        let mut frames = WatchFrames::new(Encoding::Protobuf);
+        frames.push(&u32::try_from(LARGEST_OBJECT).unwrap().to_be_bytes());
+        assert_eq!(frames.next_event(), Ok(None));
+        assert!(frames.buffer.capacity() < most, "{}", frames.buffer.capacity());
+        assert!(!frames.at_boundary());
+
+        // A list of 32 MB whose first item claims nearly all of it.
+        let claimed = [&[0x12, 0xff, 0xff, 0xff, 0x0f][..], &[0x12, 0xf0, 0xff, 0xff, 0x0f]].concat();
+        let mut frames = ListFrames::default();
+        frames.push(&[MAGIC, &claimed].concat());
+        assert_eq!(frames.next_item(), Ok(None));
+        assert!(frames.buffer.capacity() < most, "{}", frames.buffer.capacity());
+
+        // The content type of an envelope.
+        let mut frames = ListFrames::default();
+        frames.push(&[MAGIC, &[0x22, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]].concat());
+        assert_eq!(frames.next_item(), Err(WireError::TooLarge(usize::MAX)));
+    }
+
+    #[test]
+    fn white_space_is_no_end_of_a_protobuf_stream() {
+        let mut frames = WatchFrames::new(Encoding::Protobuf);
+        frames.push(b" ");
+        assert!(!frames.at_boundary());
+        let mut frames = WatchFrames::new(Encoding::Json);
+        frames.push(b" \n");
+        assert!(frames.at_boundary());
     }
 
     #[test]
