@@ -218,7 +218,7 @@ fn bar(x: usize, y: usize, width: usize, height: usize) -> String {
 /// What is drawn, and what lies behind it.
 fn colors(cell: &Cell, cursor: bool) -> ([u8; 3], [u8; 3]) {
     let (foreground, background) = (rgb(cell.fgcolor(), [0xd0; 3]), rgb(cell.bgcolor(), [0x10; 3]));
-    if cell.inverse() != cursor { (background, foreground) } else { (foreground, background) }
+    if cell.inverse() == cursor { (foreground, background) } else { (background, foreground) }
 }
 
 /// A colour as xterm shows it.
