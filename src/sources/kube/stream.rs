@@ -249,8 +249,10 @@ impl Stream {
         }
         let streams = self.spec.watchable && !cluster.refuses_watch_list(&self.spec.group);
         if streams && cluster.link() == Some(Link::Fast) {
-            // The page's objects come again.
+            // The page's objects come again, but for those that are deleted in between: nobody will tell of these, and as
+            // rows of an epoch that is over they go when the list is complete.
             self.undecodable = 0;
+            self.epoch = cluster.next_epoch();
             return self.watch_list(about, turn).await;
         }
         loop {
