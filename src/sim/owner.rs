@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::world::World;
-use crate::sim::cluster::churn;
+use crate::sim::cluster::{churn, life};
 
 /// How often the story goes on.
 const STEP: Duration = Duration::from_millis(20);
+
+/// A living world does no more than this in one step: at high speeds it goes as fast as the machine can.
+const MOST: usize = 400;
 
 /// So many workloads get a new status in each step: real controllers take their time, too.
 const SETTLED: usize = 2;
@@ -59,7 +62,7 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
     let mut last = Instant::now();
     let mut owed = 0.0_f64;
     loop {
-        let busy = world.churn > 0.0;
+        let busy = world.churn > 0.0 || world.life.on;
         tokio::select! {
             question = questions.recv() => match question {
                 Some(question) => question(&mut world),
@@ -70,6 +73,9 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
                 let elapsed = last.elapsed().min(Duration::from_millis(500));
                 last = Instant::now();
                 owed += elapsed.as_secs_f64() * world.churn;
+                if world.life.on {
+                    live(&mut world, elapsed);
+                }
                 let now = jiff::Timestamp::now().as_second();
                 while owed >= 1.0 {
                     churn::step(&mut world, now);
@@ -79,5 +85,16 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
             }
         }
         world.tell();
+    }
+}
+
+/// The world's time goes on.
+#[allow(clippy::cast_possible_truncation)] // Half a second at any speed that makes sense.
+fn live(world: &mut World, elapsed: Duration) {
+    let passed = (elapsed.as_secs_f64() * 1000.0 * world.speed) as i64;
+    if passed > 0 {
+        let end = world.life.clock.now() + passed;
+        world.life.clock.meet(jiff::Timestamp::now().as_millisecond(), world.speed);
+        life::advance(world, end, MOST);
     }
 }

@@ -1,9 +1,22 @@
 //! What there is in the simulated cluster and what goes on in it. Knows objects as JSON; nothing of HTTP.
 
+pub mod autoscaler;
+pub mod budget;
 pub mod churn;
+pub mod collector;
 pub mod company;
 pub mod controllers;
+pub mod cron_job;
 pub mod custom;
+pub mod daemon_set;
+pub mod defaults;
+pub mod deployment;
+pub mod incident;
+pub mod job;
+pub mod kubelet;
+pub mod life;
+pub mod lifecycle;
+pub mod load;
 pub mod managed;
 pub mod metrics;
 pub mod node;
@@ -11,5 +24,15 @@ pub mod objects;
 pub mod pod;
 pub mod pod_object;
 pub mod pod_status;
+pub mod pods;
+pub mod recorder;
+pub mod replica_set;
+pub mod revision;
+pub mod rollout;
+pub mod scheduler;
+pub mod scheduling;
 pub mod seed;
+pub mod stateful_set;
+pub mod store;
+pub mod story;
 pub mod workload;

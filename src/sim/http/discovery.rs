@@ -67,10 +67,44 @@ fn discovered(resource: &Resource) -> Value {
     if !resource.short_names.is_empty() {
         value["shortNames"] = resource.short_names.into();
     }
+    let below: Vec<_> = subresources(resource)
+        .into_iter()
+        .map(|(name, [group, version, kind], verbs)| {
+            json!({ "subresource": name, "verbs": verbs,
+                "responseKind": { "group": group, "version": version, "kind": kind } })
+        })
+        .collect();
+    if !below.is_empty() {
+        value["subresources"] = below.into();
+    }
     if resource.group == "apps" || resource.plural == "pods" && resource.group.is_empty() {
         value["categories"] = json!(["all"]);
     }
     value
+}
+
+type Subresource = (&'static str, [&'static str; 3], &'static [&'static str]);
+
+/// What stands below the objects of a resource: name, group, version and kind, verbs.
+fn subresources(resource: &Resource) -> Vec<Subresource> {
+    const CHANGE: &[&str] = &["get", "patch", "update"];
+    let own = [resource.group, resource.version, resource.kind];
+    let scale = ("scale", ["autoscaling", "v1", "Scale"], CHANGE);
+    match resource.kind {
+        "Pod" if resource.group.is_empty() => {
+            vec![("eviction", ["policy", "v1", "Eviction"], &["create"]), ("status", own, CHANGE)]
+        }
+        "Deployment" | "ReplicaSet" | "StatefulSet" => vec![scale, ("status", own, CHANGE)],
+        "DaemonSet"
+        | "Job"
+        | "CronJob"
+        | "PodDisruptionBudget"
+        | "HorizontalPodAutoscaler"
+        | "Node"
+        | "Namespace"
+        | "Service" => vec![("status", own, CHANGE)],
+        _ => Vec::new(),
+    }
 }
 
 /// `/api`.
@@ -104,8 +138,13 @@ pub fn resource_list(group: &str, version: &str) -> Value {
             if !resource.short_names.is_empty() {
                 value["shortNames"] = resource.short_names.into();
             }
-            value
+            let below = subresources(resource).into_iter().map(|(name, [group, version, kind], verbs)| {
+                json!({ "name": format!("{}/{name}", resource.plural), "singularName": "", "kind": kind, "verbs": verbs,
+                    "namespaced": resource.namespaced, "group": group, "version": version })
+            });
+            std::iter::once(value).chain(below.collect::<Vec<_>>()).collect::<Vec<_>>()
         })
+        .flatten()
         .collect();
     if group == REVIEWS {
         resources.extend(reviews().map(|(plural, kind)| {
