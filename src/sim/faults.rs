@@ -69,7 +69,7 @@ impl Grant {
         let resources = crate::sim::catalog::ALL.iter().map(|resource| resource.plural);
         Self {
             verbs: ["get", "list", "watch"].map(Into::into).into(),
-            resources: resources.filter(|plural| *plural != "secrets").map(Into::into).collect(),
+            resources: resources.filter(|plural| *plural != "secrets").chain(["pods/log"]).map(Into::into).collect(),
             namespace: Some(namespace.to_owned()),
         }
     }

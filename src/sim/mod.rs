@@ -112,6 +112,8 @@ pub struct Stats {
     pub version: u64,
     pub pods: usize,
     pub nodes: usize,
+    /// How long the world has lived, in seconds of its own time.
+    pub lived_s: i64,
 }
 
 /// A running server; it stops when this is dropped.
@@ -156,11 +158,13 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
             world.faults = options.faults;
             world.speed = options.speed;
             world.drops = breaker;
-            if options.live {
-                life::begin(&mut world);
-            }
-            if let Some(story) = options.story.filter(|_| options.live) {
-                story::begin(&mut world, story);
+            if options.live && !options.background {
+                life::begin(&mut world, options.story);
+            } else if options.live {
+                world.unborn = Some(options.story);
+                if let Some(story) = options.story {
+                    story::prepare(&mut world, story);
+                }
             }
             if options.preencode {
                 world.encode_ahead();
@@ -288,8 +292,11 @@ impl Handle {
     }
 
     pub async fn stats(&self) -> Stats {
-        let count = |world: &mut World| (world.version(), world.count(catalog::PODS), world.count(catalog::NODES));
-        let (version, pods, nodes) = self.owner.ask(count).await.unwrap_or_default();
+        let count = |world: &mut World| {
+            let lived_s = world.life.clock.now().div_euclid(1000) - world.began;
+            (world.version(), world.count(catalog::PODS), world.count(catalog::NODES), lived_s)
+        };
+        let (version, pods, nodes, lived_s) = self.owner.ask(count).await.unwrap_or_default();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             connections: read(&self.counters.connections),
@@ -297,6 +304,7 @@ impl Handle {
             version,
             pods,
             nodes,
+            lived_s,
         }
     }
 }

@@ -10,8 +10,11 @@ use crate::sim::cluster::{churn, life};
 /// How often the story goes on.
 const STEP: Duration = Duration::from_millis(20);
 
-/// A living world does no more than this in one step: at high speeds it goes as fast as the machine can.
-const MOST: usize = 400;
+/// A world that is made in the background begins to live after this: the first screen comes first.
+const FIRST: Duration = Duration::from_millis(400);
+
+/// A living world takes no more than this of each step: at high speeds it goes as fast as that lets it.
+const MOST: Duration = Duration::from_millis(8);
 
 /// So many workloads get a new status in each step: real controllers take their time, too.
 const SETTLED: usize = 2;
@@ -59,10 +62,11 @@ impl Owner {
 async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>) {
     let mut step = tokio::time::interval(STEP);
     step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last = Instant::now();
+    let began = Instant::now();
+    let mut last = began;
     let mut owed = 0.0_f64;
     loop {
-        let busy = world.churn > 0.0 || world.life.on;
+        let busy = world.churn > 0.0 || world.life.on || world.unborn.is_some();
         tokio::select! {
             question = questions.recv() => match question {
                 Some(question) => question(&mut world),
@@ -73,6 +77,11 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
                 let elapsed = last.elapsed().min(Duration::from_millis(500));
                 last = Instant::now();
                 owed += elapsed.as_secs_f64() * world.churn;
+                if began.elapsed() > FIRST
+                    && let Some(story) = world.unborn.take()
+                {
+                    life::begin(&mut world, story);
+                }
                 if world.life.on {
                     live(&mut world, elapsed);
                 }
@@ -95,6 +104,7 @@ fn live(world: &mut World, elapsed: Duration) {
     if passed > 0 {
         let end = world.life.clock.now() + passed;
         world.life.clock.meet(jiff::Timestamp::now().as_millisecond(), world.speed);
-        life::advance(world, end, MOST);
+        let started = Instant::now();
+        while !life::advance(world, end, 4) && started.elapsed() < MOST {}
     }
 }

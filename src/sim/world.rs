@@ -104,6 +104,8 @@ pub struct World {
     /// What makes it live; empty in a still world.
     pub life: Life,
     pub story: Option<&'static Story>,
+    /// It will live, but the first who ask come first.
+    pub unborn: Option<Option<&'static Story>>,
     /// When it began, in seconds since 1970.
     pub began: i64,
     /// How fast the world's time goes; 0: it stands.
@@ -140,6 +142,7 @@ impl World {
             chunks: Arc::default(),
             life: Life::new(size.now),
             story: None,
+            unborn: None,
             began: size.now,
             speed: 1.0,
             drops: watch::Sender::new(0),
@@ -360,6 +363,11 @@ impl World {
                 self.unsettled.entry(pod.workload.uid).or_insert_with(|| Arc::clone(&pod.workload));
             }
         }
+    }
+
+    /// The time that goes into objects now, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        if self.life.on { self.life.clock.stamp() } else { self.cluster.size.now }
     }
 
     /// How many pods share the load of a pod's workload.

@@ -118,9 +118,9 @@ pub fn take(world: &mut World, key: &Arc<str>, name: &str) {
     let status = &mut budget["status"];
     let left = count(&status["disruptionsAllowed"]).saturating_sub(1);
     status["disruptionsAllowed"] = left.into();
-    status["disruptedPods"][name] = rfc3339(world.life.clock.stamp()).into();
+    status["disruptedPods"][name] = rfc3339(world.now()).into();
     let generation = status["observedGeneration"].clone();
-    let condition = condition(&status["conditions"][0], left, &generation, world.life.clock.stamp());
+    let condition = condition(&status["conditions"][0], left, &generation, world.now());
     status["conditions"] = json!([condition]);
     world.put_value(DISRUPTION_BUDGETS, budget);
 }
@@ -138,7 +138,7 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
     let selector = &value["spec"]["selector"];
     // Labels are the workload's, and so is the answer.
     let mut asked: BTreeMap<usize, bool> = BTreeMap::new();
-    let now = world.life.clock.stamp();
+    let now = world.now();
     let disrupted = &value["status"]["disruptedPods"];
     let (mut guarded, mut still, mut owners) = (Vec::new(), serde_json::Map::new(), BTreeSet::new());
     for one in namespace.iter() {

@@ -23,7 +23,7 @@ pub fn delete(world: &mut World, resource: ResourceId, key: &str) -> Option<Arc<
     let mut value = object.value();
     if resource == NAMESPACES && world.life.on {
         if !life::is_deleted(&value) {
-            value["metadata"]["deletionTimestamp"] = rfc3339(world.life.clock.stamp()).into();
+            value["metadata"]["deletionTimestamp"] = rfc3339(world.now()).into();
             value["status"]["phase"] = "Terminating".into();
             world.put_value(resource, value);
         }
@@ -31,7 +31,7 @@ pub fn delete(world: &mut World, resource: ResourceId, key: &str) -> Option<Arc<
     }
     if has_finalizers(&value) {
         if !life::is_deleted(&value) {
-            value["metadata"]["deletionTimestamp"] = rfc3339(world.life.clock.stamp()).into();
+            value["metadata"]["deletionTimestamp"] = rfc3339(world.now()).into();
             value["metadata"]["deletionGracePeriodSeconds"] = 0.into();
             world.put_value(resource, value);
         }

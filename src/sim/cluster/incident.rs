@@ -66,9 +66,7 @@ fn crash(world: &mut World) {
     let Some(object) = running(world) else { return };
     let Body::Pod(pod) = &object.body else { return };
     let out_of_memory = world.random.chance(300);
-    let (state, mut pod) = (if out_of_memory { State::OomRestarted } else { State::Restarted }, pod.clone());
-    pod.note(|going| going.fate = Fate::Fine);
-    kubelet::turn(world, &object, &pod, state, None, |pod| pod.restarts += 1);
+    kubelet::restart(world, &object, pod, out_of_memory);
 }
 
 /// Somebody releases the next version of a service.

@@ -155,7 +155,7 @@ pub fn step(world: &mut World, object: &Arc<Object>, pod: &Pod) {
         }
         State::ImagePull => image_pull(world, object, pod),
         State::ConfigError => config_error(world, object, pod),
-        State::NotReady => become_ready(world, object, pod),
+        State::NotReady | State::Starting | State::OomStarting => become_ready(world, object, pod),
         State::Running | State::Restarted | State::OomRestarted => run(world, object, pod),
         State::CrashLoop | State::OomLoop => {
             let killed = pod.state == State::OomLoop;
@@ -257,7 +257,11 @@ fn become_ready(world: &mut World, object: &Arc<Object>, pod: &Pod) {
         }
         Fate::Crash(after) | Fate::OutOfMemory(after) if after < 5 => crash(world, object, pod),
         _ => {
-            let state = if pod.restarts > 0 { State::Restarted } else { State::Running };
+            let state = match pod.state {
+                State::OomStarting => State::OomRestarted,
+                _ if pod.restarts > 0 => State::Restarted,
+                _ => State::Running,
+            };
             let delay = running_for(pod);
             turn(world, object, pod, state, delay, |_| {});
         }
@@ -288,10 +292,19 @@ fn crash(world: &mut World, object: &Arc<Object>, pod: &Pod) {
     }
 }
 
-fn restart(world: &mut World, object: &Arc<Object>, pod: &Pod, killed: bool) {
-    let state = if killed { State::OomRestarted } else { State::Restarted };
-    let delay = running_for(pod);
-    turn(world, object, pod, state, delay, |pod| pod.restarts += 1);
+/// The container runs again; it is ready when its probes say so, which it may not live to see.
+pub fn restart(world: &mut World, object: &Arc<Object>, pod: &Pod, killed: bool) {
+    let again = |pod: &mut Pod| pod.restarts += 1;
+    if pod.workload.containers.iter().any(|container| container.probes) {
+        let state = if killed { State::OomStarting } else { State::Starting };
+        let probed = world.random.between(5_200, 9_000);
+        let delay = running_for(pod).map_or(probed, |lives| lives.min(probed));
+        turn(world, object, pod, state, Some(delay), again);
+    } else {
+        let state = if killed { State::OomRestarted } else { State::Restarted };
+        let delay = running_for(pod);
+        turn(world, object, pod, state, delay, again);
+    }
 }
 
 fn back_off(world: &mut World, object: &Arc<Object>, pod: &Pod, state: State) {

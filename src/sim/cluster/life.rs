@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::pod::{Fate, Pod};
 use super::recorder::Recorder;
 use super::scheduler::Used;
+use super::story::Story;
 use super::workload::Workload;
 use super::{autoscaler, collector, scheduling};
 use super::{budget, cron_job, daemon_set, deployment, incident, job, kubelet, lifecycle, replica_set, stateful_set};
@@ -178,8 +179,8 @@ impl Life {
     }
 }
 
-/// Begins the life of a world that was still so far.
-pub fn begin(world: &mut World) {
+/// Begins the life of a world that was still so far, and the story, if one is told.
+pub fn begin(world: &mut World, story: Option<&'static Story>) {
     world.life.on = true;
     for resource in ResourceId::all() {
         for object in world.snapshot(resource, "").objects.iter() {
@@ -207,6 +208,9 @@ pub fn begin(world: &mut World) {
     }
     for beat in Beat::ALL {
         world.life.clock.after(beat.period(), Due::Beat(beat));
+    }
+    if let Some(story) = story {
+        super::story::begin(world, story);
     }
 }
 

@@ -37,7 +37,16 @@ fn usage(world: &World, pod: &Pod, container: usize, at: i64) -> (u64, u64) {
 }
 
 fn is_measured(pod: &Pod) -> bool {
-    matches!(pod.state, State::Running | State::Restarted | State::OomRestarted | State::NotReady | State::Terminating)
+    matches!(
+        pod.state,
+        State::Running
+            | State::Restarted
+            | State::OomRestarted
+            | State::NotReady
+            | State::Starting
+            | State::OomStarting
+            | State::Terminating
+    )
 }
 
 fn pod_metrics(world: &World, object: &Object, pod: &Pod, now: i64) -> Value {

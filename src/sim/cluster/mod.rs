@@ -17,6 +17,7 @@ pub mod kubelet;
 pub mod life;
 pub mod lifecycle;
 pub mod load;
+pub mod log_lines;
 pub mod managed;
 pub mod metrics;
 pub mod node;

@@ -18,6 +18,9 @@ pub enum State {
     /// Runs again after its container was killed for its memory.
     OomRestarted,
     NotReady,
+    /// Runs again after its container failed, or was killed for its memory, and is not ready yet.
+    Starting,
+    OomStarting,
     CrashLoop,
     OomLoop,
     ImagePull,

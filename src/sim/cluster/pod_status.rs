@@ -218,12 +218,18 @@ fn container_status(workload: &Workload, state: State, at: usize, container: &Co
                 &format!("secret \"{}-database\" not found", workload.name),
             );
         }
-        State::Restarted | State::OomRestarted | State::CrashLoop | State::OomLoop => {
-            let killed = matches!(state, State::OomRestarted | State::OomLoop);
+        State::Restarted
+        | State::OomRestarted
+        | State::Starting
+        | State::OomStarting
+        | State::CrashLoop
+        | State::OomLoop => {
+            let killed = matches!(state, State::OomRestarted | State::OomStarting | State::OomLoop);
             let (code, reason) = if killed { (137, "OOMKilled") } else { (1, "Error") };
             let last = Hole::LastContainer(place);
             status["restartCount"] = Hole::Restarts.into();
-            if state.is_ready() {
+            if !matches!(state, State::CrashLoop | State::OomLoop) {
+                status["ready"] = state.is_ready().into();
                 status["state"] = json!({ "running": { "startedAt": Hole::TryStarted } });
                 status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::TryFinished, last);
             } else {

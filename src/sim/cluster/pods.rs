@@ -23,7 +23,7 @@ pub fn create(
     fate: Fate,
     machine: Option<&Arc<Machine>>,
 ) -> Arc<str> {
-    let now = world.life.clock.stamp();
+    let now = world.now();
     let name = match (name, workload.controller) {
         (Some(name), _) => name.to_owned(),
         (None, Controller::StatefulSet) => format!("{}-{ordinal}", workload.name),

@@ -36,7 +36,6 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Recorder {
     known: HashMap<u64, Known>,
-    told: u64,
 }
 
 /// Who tells what.
@@ -105,7 +104,6 @@ pub fn tell(world: &mut World, involved: &Value, word: Word<'_>) {
         world.put_value(EVENTS, event);
         return;
     }
-    world.life.recorder.told += 1;
     // Real names end in the nanosecond of the first.
     let name = format!(
         "{}.{:x}",

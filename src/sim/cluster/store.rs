@@ -98,7 +98,7 @@ pub fn create(
         }
         value["metadata"]["namespace"] = namespace.into();
     }
-    let now = world.life.clock.stamp();
+    let now = world.now();
     let mut random = world.random.clone();
     defaults::complete(resource, &mut value, now, &mut random);
     let at = key(namespace, text(&value, "name"));
@@ -184,7 +184,7 @@ pub fn update(
     if write.dry_run {
         return Ok(Arc::new(Object::from_value(resource, object.version, after)));
     }
-    let now = world.life.clock.stamp();
+    let now = world.now();
     let stored = match &object.body {
         Body::Node(node) if !write.status_only => {
             let node = node.as_written(&after, &mut world.cluster.looks, now);

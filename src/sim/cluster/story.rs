@@ -134,18 +134,25 @@ impl Story {
     pub fn find(name: &str) -> Option<&'static Self> {
         STORIES.iter().find(|story| story.name == name)
     }
+
+    /// When its last line has come, in seconds of the world's time.
+    pub fn length_s(&self) -> i64 {
+        self.lines.last().map_or(0, |(at, _)| at / 1000)
+    }
+}
+
+/// Sets a story up: what holds from its beginning.
+pub fn prepare(world: &mut World, story: &'static Story) {
+    world.story = Some(story);
+    story.lines.iter().filter(|(after, _)| *after == 0).for_each(|(_, line)| tell(world, *line));
 }
 
 /// Begins a story in a world that lives.
 pub fn begin(world: &mut World, story: &'static Story) {
-    world.story = Some(story);
+    prepare(world, story);
     world.life.incidents = true;
-    for (place, (after, line)) in story.lines.iter().enumerate() {
-        if *after == 0 {
-            tell(world, *line);
-        } else {
-            world.life.clock.after(*after, Due::Line(place));
-        }
+    for (place, (after, _)) in story.lines.iter().enumerate().filter(|(_, (after, _))| *after > 0) {
+        world.life.clock.after(*after, Due::Line(place));
     }
 }
 

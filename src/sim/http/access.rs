@@ -38,6 +38,15 @@ pub fn rules_review(mut review: Value, faults: &Faults) -> Value {
     complete(review, "SelfSubjectRulesReview")
 }
 
+/// A `SelfSubjectReview` with its answer: who the user is.
+pub fn self_review() -> Value {
+    let groups = ["system:masters", "system:authenticated"];
+    let review = json!({ "status": { "userInfo": { "username": "demo", "uid": "demo", "groups": groups } } });
+    let mut review = complete(review, "SelfSubjectReview");
+    review["apiVersion"] = "authentication.k8s.io/v1".into();
+    review
+}
+
 fn complete(mut review: Value, kind: &str) -> Value {
     review["kind"] = kind.into();
     review["apiVersion"] = "authorization.k8s.io/v1".into();

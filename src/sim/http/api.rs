@@ -22,7 +22,7 @@ use super::selector::Selector;
 use super::status::Status;
 use super::watch::Watch;
 use super::write::Place;
-use crate::sim::catalog::{ALL, DEFINITIONS, ResourceId};
+use crate::sim::catalog::{ALL, DEFINITIONS, PODS, ResourceId};
 use crate::sim::cluster::metrics;
 use crate::sim::faults::Faults;
 use crate::sim::object::{Object, key};
@@ -49,7 +49,7 @@ pub struct Call {
     accept: String,
     gzip: bool,
     faults: Faults,
-    cut: Option<u64>,
+    pub cut: Option<u64>,
 }
 
 /// What the world says to a request before anything else is looked at.
@@ -111,10 +111,13 @@ impl Service {
             Target::Discovery(at) if read => Ok(self.discovery(call, path, at.as_ref())),
             Target::Review(kind) if method == Method::POST => {
                 let review = json_body(body).await?;
-                let answer = if kind == "selfsubjectaccessreviews" {
-                    access::access_review(review, &call.faults)
-                } else {
-                    access::rules_review(review, &call.faults)
+                if !review.is_object() {
+                    return Err(Status::bad_request("the body is not an object"));
+                }
+                let answer = match kind.as_str() {
+                    "selfsubjectaccessreviews" => access::access_review(review, &call.faults),
+                    "selfsubjectrulesreviews" => access::rules_review(review, &call.faults),
+                    _ => access::self_review(),
                 };
                 Ok(answer::json(201, &answer))
             }
@@ -125,6 +128,7 @@ impl Service {
                     "list" if whole => self.list(call, resource, namespace).await,
                     "watch" if whole && !resource.is_metrics() => self.watch(call, resource, namespace, name).await,
                     "get" if whole => self.get(call, resource, namespace, name).await,
+                    "get" if subresource == "log" && resource == PODS => self.logs(call, namespace, name).await,
                     _ if resource.is_metrics() => Err(Status::method_not_allowed()),
                     _ => self.write(call, Place { resource, namespace, name, subresource }, content_type, body).await,
                 }

@@ -5,7 +5,20 @@ use serde_json::{Value, json};
 use crate::sim::catalog::{ALL, Resource};
 
 pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-const REVIEWS: &str = "authorization.k8s.io";
+
+type Reviews = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// Groups (of version v1) whose objects are made, answered and never stored: plurals with their kinds.
+pub const REVIEWS: [Reviews; 2] = [
+    ("authentication.k8s.io", &[("selfsubjectreviews", "SelfSubjectReview")]),
+    (
+        "authorization.k8s.io",
+        &[
+            ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+            ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+        ],
+    ),
+];
 
 /// Groups with their versions, the core group first, in the order of the catalogue.
 fn groups() -> Vec<(&'static str, &'static str)> {
@@ -15,7 +28,7 @@ fn groups() -> Vec<(&'static str, &'static str)> {
             groups.push((resource.group, resource.version));
         }
     }
-    groups.push((REVIEWS, "v1"));
+    groups.extend(REVIEWS.iter().map(|(group, _)| (*group, "v1")));
     groups
 }
 
@@ -32,15 +45,11 @@ pub fn aggregated(core: bool) -> Value {
         .filter(|(group, _)| group.is_empty() == core)
         .map(|(group, version)| {
             let resources: Vec<_> = of(group, version).iter().map(|resource| discovered(resource)).collect();
-            let mut resources = Value::from(resources);
-            if group == REVIEWS {
-                resources = reviews()
-                    .map(|(plural, kind)| json!({
-                        "resource": plural, "scope": "Cluster", "verbs": ["create"], "singularResource": plural.trim_end_matches('s'),
-                        "responseKind": { "group": "", "version": "", "kind": kind },
-                    }))
-                    .into();
-            }
+            let reviews = reviews(group).map(|(plural, kind)| json!({
+                "resource": plural, "scope": "Cluster", "verbs": ["create"], "singularResource": plural.trim_end_matches('s'),
+                "responseKind": { "group": group, "version": version, "kind": kind },
+            }));
+            let resources: Vec<_> = resources.into_iter().chain(reviews).collect();
             json!({
                 "metadata": { "name": group, "creationTimestamp": null },
                 "versions": [{ "version": version, "freshness": "Current", "resources": resources }],
@@ -54,8 +63,9 @@ fn of(group: &str, version: &str) -> Vec<&'static Resource> {
     ALL.iter().filter(|resource| resource.group == group && resource.version == version).collect()
 }
 
-fn reviews() -> [(&'static str, &'static str); 2] {
-    [("selfsubjectaccessreviews", "SelfSubjectAccessReview"), ("selfsubjectrulesreviews", "SelfSubjectRulesReview")]
+/// The reviews of a group, if it has any.
+fn reviews(group: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    REVIEWS.iter().filter(move |one| one.0 == group).flat_map(|one| one.1)
 }
 
 fn discovered(resource: &Resource) -> Value {
@@ -146,11 +156,9 @@ pub fn resource_list(group: &str, version: &str) -> Value {
         })
         .flatten()
         .collect();
-    if group == REVIEWS {
-        resources.extend(reviews().map(|(plural, kind)| {
-            json!({ "name": plural, "singularName": plural.trim_end_matches('s'), "namespaced": false, "kind": kind, "verbs": ["create"] })
-        }));
-    }
+    resources.extend(reviews(group).map(|(plural, kind)| {
+        json!({ "name": plural, "singularName": plural.trim_end_matches('s'), "namespaced": false, "kind": kind, "verbs": ["create"] })
+    }));
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources })
 }

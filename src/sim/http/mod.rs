@@ -6,6 +6,7 @@ pub mod api;
 pub mod discovery;
 pub mod link;
 pub mod list;
+pub mod logs;
 pub mod negotiate;
 pub mod patch;
 pub mod query;
