@@ -105,6 +105,9 @@ expect 'mended' 0 'successfully rolled out' rollout status deployment/web --time
 pod=$(ask get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[0].metadata.name}')
 expect 'describe pod' 0 'Successfully assigned default/web-' describe pod "$pod"
 expect 'logs' 0 '.' logs "$pod" --tail=5
+expect 'exec' 0 "^$pod\$" exec "$pod" -- hostname
+expect 'exec code' 3 'exit code 3' exec "$pod" -- sh -c 'exit 3'
+expect 'exec unknown' 127 'nonsense: not found' exec "$pod" -- nonsense
 expect 'delete pod' 0 "pod \"$pod\" deleted" delete pod "$pod" --timeout=30s
 expect 'gone' 1 'NotFound' get pod "$pod"
 expect 'delete at once' 0 'force deleted' delete pod -l app=web --grace-period=0 --force

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::replica_set::{count, tell};
 use super::{life, metrics};
 use crate::sim::catalog::{AUTOSCALERS, DEPLOYMENTS, ResourceId, STATEFUL_SETS};
+use crate::sim::clock::Moment;
 use crate::sim::encoding::template::rfc3339;
 use crate::sim::object::{Object, key};
 use crate::sim::world::World;
@@ -25,10 +26,17 @@ pub fn wanted(replicas: u32, usage: u32, target: u32, least: u32, most: u32) -> 
     wanted.min((replicas * 2).max(4)).clamp(least.max(1), most.max(1))
 }
 
-/// All autoscalers look once.
+/// Each autoscaler looks this often; not all at once.
+pub const PERIOD: Moment = 15_000;
+pub const SHARES: Moment = 15;
+
+/// The autoscalers whose turn it is look once.
 pub fn run(world: &mut World) {
-    for object in world.snapshot(AUTOSCALERS, "").objects.iter() {
-        look(world, object);
+    let turn = world.life.clock.now() * SHARES / PERIOD % SHARES;
+    for (at, object) in (0..).zip(world.snapshot(AUTOSCALERS, "").objects.iter()) {
+        if at % SHARES == turn {
+            look(world, object);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::workload::Workload;
 use super::{autoscaler, collector, scheduling};
 use super::{budget, cron_job, daemon_set, deployment, incident, job, kubelet, lifecycle, replica_set, stateful_set};
 use crate::sim::catalog::{
-    AUTOSCALERS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
+    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
     ResourceId, STATEFUL_SETS,
 };
 use crate::sim::clock::{Clock, Moment};
@@ -25,6 +25,10 @@ use crate::sim::world::{Change, Event, World};
 
 /// How long a controller takes to look at what changed.
 const LOOK: Moment = 60;
+
+/// What others are found by: what owns, and what guards.
+const INDEXED: [ResourceId; 7] =
+    [DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, DISRUPTION_BUDGETS];
 
 /// What comes due.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl Beat {
         match self {
             Self::Heartbeat => 10_000,
             Self::Sweep | Self::Minute => 60_000,
-            Self::Autoscale => 15_000,
+            Self::Autoscale => autoscaler::PERIOD / autoscaler::SHARES,
             Self::Incident => 20_000,
         }
     }
@@ -182,7 +186,7 @@ impl Life {
 /// Begins the life of a world that was still so far, and the story, if one is told.
 pub fn begin(world: &mut World, story: Option<&'static Story>) {
     world.life.on = true;
-    for resource in ResourceId::all() {
+    for resource in [PODS].into_iter().chain(INDEXED) {
         for object in world.snapshot(resource, "").objects.iter() {
             index(world, resource, None, Some(object));
         }
@@ -276,6 +280,10 @@ fn reconcile(world: &mut World, resource: ResourceId, key: &Arc<str>) {
 /// Takes note of a change, and marks those who care.
 pub fn noticed(world: &mut World, event: &Event) {
     let (resource, object) = (event.object.resource, &event.object);
+    if resource == EVENTS {
+        // Nobody acts on them, and nothing is told more often.
+        return;
+    }
     let after = (event.change != Change::Deleted).then_some(object);
     index(world, resource, event.before.as_ref(), after);
     match resource {
@@ -301,7 +309,6 @@ pub fn noticed(world: &mut World, event: &Event) {
                 world.life.mark(owner, &key);
             }
         }
-        CRON_JOBS | AUTOSCALERS => {}
         _ => {}
     }
     if event.change == Change::Deleted {
@@ -372,13 +379,12 @@ fn index(world: &mut World, resource: ResourceId, before: Option<&Arc<Object>>, 
         }
     }
     if let Some(object) = after {
-        let indexed = [DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, DISRUPTION_BUDGETS];
         let value = object.value();
         let owner = owner_uid(&value);
         if owner != 0 {
             index.owned.entry(owner).or_default().insert((resource, Arc::clone(&object.key)));
         }
-        if indexed.contains(&resource) {
+        if INDEXED.contains(&resource) {
             index.controllers.insert(uid(&value), (resource, Arc::clone(&object.key)));
             index.uids.insert((resource, Arc::clone(&object.key)), uid(&value));
         }

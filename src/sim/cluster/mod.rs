@@ -33,6 +33,7 @@ pub mod rollout;
 pub mod scheduler;
 pub mod scheduling;
 pub mod seed;
+pub mod shell;
 pub mod stateful_set;
 pub mod store;
 pub mod story;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::access;
 use super::answer::{self, Answer};
 use super::discovery;
+use super::exec::Upgrade;
 use super::list;
 use super::negotiate::{Format, Shape, negotiate};
 use super::query::Query;
@@ -60,7 +61,8 @@ enum Verdict {
 }
 
 impl Service {
-    pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub async fn answer(&self, mut request: Request<Incoming>) -> Answer {
+        let on = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let text =
             |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).unwrap_or_default();
@@ -91,6 +93,14 @@ impl Service {
         }
         let call = Call { route, query, accept, gzip, faults, cut };
         let patch = text(header::CONTENT_TYPE).to_owned();
+        if let Target::Resource { resource: PODS, namespace, name, subresource } = &call.route.target
+            && subresource == "exec"
+        {
+            let [key, protocols] =
+                [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_PROTOCOL].map(|name| text(name).to_owned());
+            let answered = self.exec(&call, namespace, name, Upgrade { key, protocols, on }).await;
+            return answered.unwrap_or_else(|status| answer::failure(&status, format));
+        }
         match self.dispatch(&call, &head.method, &path, &patch, body).await {
             Ok(answer) => answer,
             Err(status) => answer::failure(&status, format),

@@ -23,7 +23,7 @@ use crate::sim::world::World;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Where a container is found, and whether it is one that runs first.
-fn find(pod: &Pod, wanted: &str, name: &str) -> Result<(usize, bool), Status> {
+pub fn find(pod: &Pod, wanted: &str, name: &str) -> Result<(usize, bool), Status> {
     let workload = &pod.workload;
     if wanted.is_empty() {
         if workload.containers.len() > 1 {
@@ -76,7 +76,7 @@ fn open(world: &World, at: &str, wanted: &str, previous: bool, now: i64) -> Resu
 }
 
 /// The world's time as objects tell it.
-fn clock(world: &World) -> i64 {
+pub fn clock(world: &World) -> i64 {
     if world.life.on { world.life.clock.stamp() } else { Timestamp::now().as_second() }
 }
 

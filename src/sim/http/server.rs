@@ -82,7 +82,9 @@ impl Server {
                 async move { Ok::<_, Infallible>(service.answer(request).await) }
             });
             // An error here is the client's going away, or a fault that was asked for.
-            let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await;
+            let connection =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer);
+            let _ = connection.with_upgrades().await;
         };
         tokio::select! {
             () = serve => {}

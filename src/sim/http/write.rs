@@ -215,6 +215,9 @@ fn scale_of(object: &Value) -> Value {
 /// Options come in the body, or as parameters where there is none.
 async fn deletion(call: &Call, dry_run: bool, body: Incoming) -> Result<Deletion, Status> {
     let mut options = optional_body(body).await?.unwrap_or_else(|| json!({}));
+    if !options.is_object() {
+        return Err(Status::bad_request("the options of a deletion are not an object"));
+    }
     if let Some(seconds) = call.query.number("gracePeriodSeconds")? {
         options["gracePeriodSeconds"] = seconds.into();
     }
