@@ -247,6 +247,21 @@ fn finalizers_hold_an_object_until_they_are_gone() {
     })
     .unwrap();
     assert!(world.get(CONFIG_MAPS, &at).is_none());
+
+    let pod = json!({ "metadata": { "name": "held", "finalizers": ["example.com/hold"] },
+        "spec": { "containers": [{ "name": "a", "image": "busybox" }] } });
+    store::create(&mut world, PODS, "default", pod, false).unwrap();
+    run(&mut world, 20);
+    store::delete(&mut world, PODS, &at, &Deletion::default()).unwrap();
+    run(&mut world, 60);
+    assert!(value(&world, PODS, &at)["metadata"]["deletionTimestamp"].is_string());
+    store::update(&mut world, PODS, &at, PLAIN, |pod| {
+        pod["metadata"].as_object_mut().unwrap().remove("finalizers");
+        Ok(())
+    })
+    .unwrap();
+    run(&mut world, 5);
+    assert!(world.get(PODS, &at).is_none());
 }
 
 #[test]

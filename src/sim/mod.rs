@@ -50,7 +50,7 @@ use cluster::{churn, life, story};
 use http::server::{Counters, Server};
 use http::tls;
 use owner::Owner;
-use world::World;
+use world::{Unborn, World};
 
 /// The name of the context, the cluster and the user in the demo's kubeconfig.
 pub const CONTEXT: &str = "demo";
@@ -161,7 +161,7 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
             if options.live && !options.background {
                 life::begin(&mut world, options.story);
             } else if options.live {
-                world.unborn = Some(options.story);
+                world.unborn = Some(Unborn(options.story));
                 if let Some(story) = options.story {
                     story::prepare(&mut world, story);
                 }

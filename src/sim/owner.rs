@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::world::World;
+use super::world::{Unborn, World};
 use crate::sim::cluster::{churn, life};
 
 /// How often the story goes on.
@@ -78,7 +78,7 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
                 last = Instant::now();
                 owed += elapsed.as_secs_f64() * world.churn;
                 if began.elapsed() > FIRST
-                    && let Some(story) = world.unborn.take()
+                    && let Some(Unborn(story)) = world.unborn.take()
                 {
                     life::begin(&mut world, story);
                 }

@@ -84,6 +84,10 @@ struct PagedList {
     snapshot: Snapshot,
 }
 
+/// The life of a world that is still to begin, with its story.
+#[derive(Debug, Clone, Copy)]
+pub struct Unborn(pub Option<&'static Story>);
+
 #[derive(Debug)]
 pub struct World {
     tables: Vec<Table>,
@@ -105,7 +109,7 @@ pub struct World {
     pub life: Life,
     pub story: Option<&'static Story>,
     /// It will live, but the first who ask come first.
-    pub unborn: Option<Option<&'static Story>>,
+    pub unborn: Option<Unborn>,
     /// When it began, in seconds since 1970.
     pub began: i64,
     /// How fast the world's time goes; 0: it stands.

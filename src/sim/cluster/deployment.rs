@@ -78,7 +78,7 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
     let mut scale = |set: &mut Value, to: u32, changed: bool| {
         let from = count(&set["spec"]["replicas"]);
         let annotations = &mut set["metadata"]["annotations"];
-        let told = annotations[DESIRED] == desired.to_string();
+        let told = annotations[DESIRED].as_str().and_then(|told| told.parse().ok()) == Some(desired);
         annotations[DESIRED] = desired.to_string().into();
         annotations[MAXIMUM] = (desired + strategy.surge).to_string().into();
         set["spec"]["replicas"] = to.into();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::pod::{Fate, Pod, State};
 use super::recorder::{self, KUBELET, Word};
 use super::workload::Controller;
-use super::{lifecycle, scheduling, workload::Container};
+use super::{lifecycle, pods, scheduling, workload::Container};
 use crate::sim::catalog::PODS;
 use crate::sim::clock::Moment;
 use crate::sim::cluster::life::Due;
@@ -89,6 +89,11 @@ pub fn turn(
     world.put(PODS, Arc::clone(&object.key), Body::Pod(next))
 }
 
+/// Looks at a pod again that stays as it is.
+pub fn again(world: &mut World, object: &Object, pod: &Pod, delay: Moment) {
+    world.life.clock.after(delay, Due::Pod { key: Arc::clone(&object.key), uid: pod.uid, turn: pod.turn_number() });
+}
+
 fn tell(world: &mut World, object: &Object, pod: &Pod, warning: bool, reason: &str, message: &str) {
     let container = pod.workload.containers.first().map_or("", |container| container.name.as_str());
     let involved = recorder::pod_reference(object, pod, container);
@@ -137,10 +142,7 @@ pub fn step(world: &mut World, object: &Arc<Object>, pod: &Pod) {
     }
     // Where the kubelet does not answer, nothing happens that it would report.
     if pod.node.as_ref().is_some_and(|node| !scheduling::answers(world, &node.name)) {
-        world
-            .life
-            .clock
-            .after(20_000, Due::Pod { key: Arc::clone(&object.key), uid: pod.uid, turn: pod.turn_number() });
+        again(world, object, pod, 20_000);
         return;
     }
     match pod.state {
@@ -161,6 +163,9 @@ pub fn step(world: &mut World, object: &Arc<Object>, pod: &Pod) {
             let killed = pod.state == State::OomLoop;
             started(world, object, pod);
             restart(world, object, pod, killed);
+        }
+        State::Terminating | State::NodeLost if pods::is_held(pod) => {
+            again(world, object, pod, 1_000);
         }
         State::Terminating | State::NodeLost => {
             world.remove(PODS, &object.key);
@@ -250,10 +255,7 @@ fn become_ready(world: &mut World, object: &Arc<Object>, pod: &Pod) {
         Fate::NeverReady => {
             let message = "Readiness probe failed: HTTP probe failed with statuscode: 503";
             tell(world, object, pod, true, "Unhealthy", message);
-            world
-                .life
-                .clock
-                .after(PROBE, Due::Pod { key: Arc::clone(&object.key), uid: pod.uid, turn: pod.turn_number() });
+            again(world, object, pod, PROBE);
         }
         Fate::Crash(after) | Fate::OutOfMemory(after) if after < 5 => crash(world, object, pod),
         _ => {
@@ -294,16 +296,16 @@ fn crash(world: &mut World, object: &Arc<Object>, pod: &Pod) {
 
 /// The container runs again; it is ready when its probes say so, which it may not live to see.
 pub fn restart(world: &mut World, object: &Arc<Object>, pod: &Pod, killed: bool) {
-    let again = |pod: &mut Pod| pod.restarts += 1;
+    let count = |pod: &mut Pod| pod.restarts += 1;
     if pod.workload.containers.iter().any(|container| container.probes) {
         let state = if killed { State::OomStarting } else { State::Starting };
         let probed = world.random.between(5_200, 9_000);
         let delay = running_for(pod).map_or(probed, |lives| lives.min(probed));
-        turn(world, object, pod, state, Some(delay), again);
+        turn(world, object, pod, state, Some(delay), count);
     } else {
         let state = if killed { State::OomRestarted } else { State::Restarted };
         let delay = running_for(pod);
-        turn(world, object, pod, state, delay, again);
+        turn(world, object, pod, state, delay, count);
     }
 }
 
@@ -336,11 +338,11 @@ fn image_pull(world: &mut World, object: &Arc<Object>, pod: &Pod) {
     tell(world, object, pod, true, "Failed", "Error: ErrImagePull");
     tell(world, object, pod, false, "BackOff", &format!("Back-off pulling image \"{image}\""));
     tell(world, object, pod, true, "Failed", "Error: ImagePullBackOff");
-    let again = world.random.between(15_000, 300_000);
+    let delay = world.random.between(15_000, 300_000);
     if pod.state == State::ImagePull {
-        world.life.clock.after(again, Due::Pod { key: Arc::clone(&object.key), uid: pod.uid, turn: pod.turn_number() });
+        again(world, object, pod, delay);
     } else {
-        turn(world, object, pod, State::ImagePull, Some(again), |_| {});
+        turn(world, object, pod, State::ImagePull, Some(delay), |_| {});
     }
 }
 
@@ -348,10 +350,7 @@ fn config_error(world: &mut World, object: &Arc<Object>, pod: &Pod) {
     let message = format!("Error: secret \"{}-database\" not found", pod.workload.name);
     tell(world, object, pod, true, "Failed", &message);
     if pod.state == State::ConfigError {
-        world
-            .life
-            .clock
-            .after(12_000, Due::Pod { key: Arc::clone(&object.key), uid: pod.uid, turn: pod.turn_number() });
+        again(world, object, pod, 12_000);
     } else {
         turn(world, object, pod, State::ConfigError, Some(12_000), |_| {});
     }

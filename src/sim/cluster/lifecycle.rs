@@ -9,7 +9,6 @@ use super::workload::Controller;
 use super::{kubelet, pods};
 use crate::sim::catalog::{NODES, PODS};
 use crate::sim::clock::Moment;
-use crate::sim::cluster::life::Due;
 use crate::sim::encoding::template::Short;
 use crate::sim::object::{Body, Object};
 use crate::sim::world::World;
@@ -131,9 +130,8 @@ fn answer(world: &mut World, object: &Arc<Object>, pod: &Pod) {
         }
         State::NodeLost => {
             // Now it hears of it.
-            let due = Due::Pod { key: Arc::clone(&object.key), uid: pod.uid, turn: pod.turn_number() };
             let delay = world.random.between(300, 3_000);
-            world.life.clock.after(delay, due);
+            kubelet::again(world, object, pod, delay);
         }
         _ => {}
     }

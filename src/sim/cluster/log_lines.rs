@@ -183,7 +183,7 @@ mod tests {
     fn pod(state: State, restarts: u32) -> Pod {
         let cluster = Cluster::new(Size { nodes: 3, pods: 40, seed: 1, now: NOW });
         let base = cluster.pods.into_iter().find(|(_, pod)| pod.state == State::Running).unwrap().1;
-        Pod { state, restarts, created: NOW - 9000, changed: NOW - 400, ..base }
+        Pod { state, created: NOW - 9000, changed: NOW - 400, restarts, ..base }
     }
 
     fn log(state: State, restarts: u32, previous: bool) -> Log {

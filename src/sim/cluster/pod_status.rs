@@ -228,15 +228,14 @@ fn container_status(workload: &Workload, state: State, at: usize, container: &Co
             let (code, reason) = if killed { (137, "OOMKilled") } else { (1, "Error") };
             let last = Hole::LastContainer(place);
             status["restartCount"] = Hole::Restarts.into();
-            if !matches!(state, State::CrashLoop | State::OomLoop) {
-                status["ready"] = state.is_ready().into();
-                status["state"] = json!({ "running": { "startedAt": Hole::TryStarted } });
-                status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::TryFinished, last);
-            } else {
-                status["ready"] = false.into();
+            status["ready"] = state.is_ready().into();
+            if matches!(state, State::CrashLoop | State::OomLoop) {
                 status["started"] = false.into();
                 status["state"] = back_off(workload, container);
                 status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::Changed, id);
+            } else {
+                status["state"] = json!({ "running": { "startedAt": Hole::TryStarted } });
+                status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::TryFinished, last);
             }
         }
         State::Silent | State::New | State::Pending | State::Gated | State::Evicted => {}

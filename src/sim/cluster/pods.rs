@@ -76,13 +76,18 @@ pub fn fate(workload: &Workload, siblings: Option<Fate>, random: &mut Random) ->
     siblings.unwrap_or_default()
 }
 
+/// Whether finalizers keep a deleted pod.
+pub fn is_held(pod: &Pod) -> bool {
+    pod.workload.finalizers.as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
 /// Deletes a pod, with `grace` seconds to end or its own; returns what is left of it.
 pub fn delete(world: &mut World, at: &str, grace: Option<u32>) -> Option<Arc<Object>> {
     let object = world.get(PODS, at)?;
     let Body::Pod(pod) = &object.body else { return world.remove(PODS, at) };
     let seconds = grace.unwrap_or_else(|| pod.grace());
     let ended = !pod.state.has_node() || matches!(pod.state.phase(), "Succeeded" | "Failed");
-    if (seconds == 0 || ended || !world.life.on) && pod.workload.finalizers.is_null() {
+    if (seconds == 0 || ended || !world.life.on) && !is_held(pod) {
         return world.remove(PODS, at);
     }
     if pod.state.is_deleted() {

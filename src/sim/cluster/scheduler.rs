@@ -158,7 +158,7 @@ impl Needs {
                 || self
                     .terms
                     .iter()
-                    .any(|term| term.iter().all(|requirement| requirement.holds(label(&requirement.key)))))
+                    .any(|term| term.iter().all(|requirement| requirement.holds(label(&requirement.key).as_ref()))))
     }
 
     fn refusal(&self, node: &Candidate<'_>) -> Option<Refusal> {
@@ -195,8 +195,8 @@ impl Needs {
 }
 
 impl Requirement {
-    fn holds(&self, value: Option<String>) -> bool {
-        let listed = value.as_ref().is_some_and(|value| self.values.contains(value));
+    fn holds(&self, value: Option<&String>) -> bool {
+        let listed = value.is_some_and(|value| self.values.contains(value));
         match self.operator.as_str() {
             "In" => listed,
             "NotIn" => !listed,

@@ -116,7 +116,7 @@ impl Container {
 
     pub fn resources(&self) -> Option<Value> {
         if let Some(given) = &self.given {
-            return Some(given["resources"].clone()).filter(|resources| resources.is_object());
+            return Some(given["resources"].clone()).filter(Value::is_object);
         }
         if self.cpu == 0 {
             return None;

@@ -25,6 +25,7 @@ use super::watch::Watch;
 use super::write::Place;
 use crate::sim::catalog::{ALL, DEFINITIONS, PODS, ResourceId};
 use crate::sim::cluster::metrics;
+use crate::sim::encoding::{read, wire};
 use crate::sim::faults::Faults;
 use crate::sim::object::{Object, key};
 use crate::sim::owner::Owner;
@@ -275,7 +276,11 @@ pub async fn optional_body(body: Incoming) -> Result<Option<Value>, Status> {
     if bytes.is_empty() { Ok(None) } else { parse(&bytes).map(Some) }
 }
 
+/// JSON, or an object in the API's protobuf encoding.
 fn parse(bytes: &[u8]) -> Result<Value, Status> {
+    if bytes.starts_with(wire::MAGIC) {
+        return read::object(bytes).ok_or_else(Status::unsupported_body);
+    }
     serde_json::from_slice(bytes)
         .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
 }

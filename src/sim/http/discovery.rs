@@ -140,7 +140,7 @@ pub fn group_list() -> Value {
 pub fn resource_list(group: &str, version: &str) -> Value {
     let mut resources: Vec<Value> = of(group, version)
         .into_iter()
-        .map(|resource| {
+        .flat_map(|resource| {
             let mut value = json!({
                 "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
                 "kind": resource.kind, "verbs": resource.verbs(),
@@ -154,7 +154,6 @@ pub fn resource_list(group: &str, version: &str) -> Value {
             });
             std::iter::once(value).chain(below.collect::<Vec<_>>()).collect::<Vec<_>>()
         })
-        .flatten()
         .collect();
     resources.extend(reviews(group).map(|(plural, kind)| {
         json!({ "name": plural, "singularName": plural.trim_end_matches('s'), "namespaced": false, "kind": kind, "verbs": ["create"] })

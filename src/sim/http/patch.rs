@@ -26,7 +26,7 @@ impl Kind {
 /// Changes `target` as the patch says; what cannot be applied is an error in the server's words.
 pub fn apply(kind: Kind, target: &mut Value, patch: &Value) -> Result<(), Status> {
     match kind {
-        Kind::Json => json_patch(target, patch).map_err(Status::bad_patch),
+        Kind::Json => json_patch(target, patch).map_err(|message| Status::bad_patch(&message)),
         Kind::Merge => {
             merge(target, patch);
             Ok(())
@@ -247,8 +247,8 @@ mod tests {
 
     use super::*;
 
-    fn patched(kind: Kind, mut target: Value, patch: Value) -> Value {
-        apply(kind, &mut target, &patch).unwrap();
+    fn patched(kind: Kind, mut target: Value, patch: &Value) -> Value {
+        apply(kind, &mut target, patch).unwrap();
         target
     }
 
@@ -256,7 +256,7 @@ mod tests {
     fn a_merge_patch_merges_objects_and_replaces_the_rest() {
         let target = json!({ "a": { "b": 1, "c": 2 }, "l": [1, 2] });
         assert_eq!(
-            patched(Kind::Merge, target, json!({ "a": { "b": null, "d": 3 }, "l": [3] })),
+            patched(Kind::Merge, target, &json!({ "a": { "b": null, "d": 3 }, "l": [3] })),
             json!({ "a": { "c": 2, "d": 3 }, "l": [3] })
         );
     }
@@ -272,7 +272,7 @@ mod tests {
             { "op": "remove", "path": "/l/0" },
             { "op": "move", "from": "/a/x~1y", "path": "/z" },
         ]);
-        assert_eq!(patched(Kind::Json, target.clone(), patch), json!({ "a": {}, "l": ["b", "c", "d"], "z": 2 }));
+        assert_eq!(patched(Kind::Json, target.clone(), &patch), json!({ "a": {}, "l": ["b", "c", "d"], "z": 2 }));
         for (patch, code) in [
             (json!([{ "op": "test", "path": "/l/0", "value": "x" }]), 422),
             (json!([{ "op": "remove", "path": "/no" }]), 422),
@@ -297,7 +297,7 @@ mod tests {
             "taints": [{ "key": "b" }],
         }, "metadata": { "$deleteFromPrimitiveList/finalizers": ["one"] } });
         assert_eq!(
-            patched(Kind::Strategic, target.clone(), patch),
+            patched(Kind::Strategic, target.clone(), &patch),
             json!({ "spec": {
                 "containers": [
                     { "name": "proxy", "image": "proxy:1" },
@@ -308,9 +308,9 @@ mod tests {
             }, "metadata": { "finalizers": ["two"] } })
         );
         let gone = json!({ "spec": { "containers": [{ "name": "proxy", "$patch": "delete" }] } });
-        assert_eq!(patched(Kind::Strategic, target.clone(), gone)["spec"]["containers"].as_array().unwrap().len(), 1);
+        assert_eq!(patched(Kind::Strategic, target.clone(), &gone)["spec"]["containers"].as_array().unwrap().len(), 1);
         let only = json!({ "metadata": { "$retainKeys": ["name"], "name": "x" } });
-        assert_eq!(patched(Kind::Strategic, target, only)["metadata"], json!({ "name": "x" }));
+        assert_eq!(patched(Kind::Strategic, target, &only)["metadata"], json!({ "name": "x" }));
     }
 
     #[test]

@@ -34,18 +34,19 @@ fn sha1(message: &[u8]) -> [u8; 20] {
         for at in 16..80 {
             words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
         }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
+        let mut mix = state;
         for (at, word) in words.iter().enumerate() {
+            let [first, x, y, z, last] = mix;
             let (mixed, constant) = match at {
-                0..20 => (b & c | !b & d, 0x5a82_7999),
-                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-                40..60 => (b & c | b & d | c & d, 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
+                0..20 => (x & y | !x & z, 0x5a82_7999),
+                20..40 => (x ^ y ^ z, 0x6ed9_eba1),
+                40..60 => (x & y | x & z | y & z, 0x8f1b_bcdc),
+                _ => (x ^ y ^ z, 0xca62_c1d6_u32),
             };
-            let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
+            let sum = first.rotate_left(5).wrapping_add(mixed).wrapping_add(last);
+            mix = [sum.wrapping_add(constant).wrapping_add(*word), first, x.rotate_left(30), y, z];
         }
-        for (sum, part) in state.iter_mut().zip([a, b, c, d, e]) {
+        for (sum, part) in state.iter_mut().zip(mix) {
             *sum = sum.wrapping_add(part);
         }
     }
@@ -132,7 +133,10 @@ mod tests {
     #[test]
     fn a_key_is_answered_as_the_standard_says() {
         assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        let hex = |digest: [u8; 20]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |digest: [u8; 20]| {
+            let words = digest.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
+            words.map(|word| format!("{word:08x}")).collect::<Vec<_>>().concat()
+        };
         assert_eq!(hex(sha1(b"abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert_eq!(
             hex(sha1(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")),

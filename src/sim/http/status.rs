@@ -99,6 +99,13 @@ impl Status {
         Self::new(410, "Expired", message)
     }
 
+    /// A body in an encoding, or of a kind, that is not served.
+    pub fn unsupported_body() -> Self {
+        let message = "the body of the request was in an unknown format - accepted media types include: application/json, \
+            application/vnd.kubernetes.protobuf";
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
     pub fn unsupported_patch() -> Self {
         let message = "the body of the request was in an unknown format - accepted media types include: \
             application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json";
@@ -106,7 +113,7 @@ impl Status {
     }
 
     /// A patch that does not fit its object.
-    pub fn bad_patch(message: String) -> Self {
+    pub fn bad_patch(message: &str) -> Self {
         Self::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {message}"))
             .details(json!({}))
     }
