@@ -12,7 +12,7 @@ use super::cluster::store::{self, Deletion, Write};
 use super::cluster::story::{self, STORIES};
 use super::cluster::{incident, lifecycle, pods};
 use super::object::{Object, key};
-use super::world::World;
+use super::world::{Change, World};
 use super::*;
 
 const START: i64 = 1_772_323_200;
@@ -134,6 +134,36 @@ fn every_story_runs_to_its_end_and_the_books_are_right() {
             check(&world);
             world.life.incidents = true;
         }
+    }
+}
+
+#[test]
+fn who_follows_the_watch_knows_what_there_is() {
+    let mut world = living(12, 200, 1);
+    let resources = [PODS, REPLICA_SETS, JOBS, EVENTS, NODES];
+    let uids = |world: &World, resource| -> std::collections::BTreeSet<String> {
+        let all = world.snapshot(resource, "").objects;
+        all.iter().map(|object| object.value()["metadata"]["uid"].to_string()).collect()
+    };
+    let mut known: Vec<_> = resources.iter().map(|resource| uids(&world, *resource)).collect();
+    story::begin(&mut world, &STORIES[0]);
+    let mut version = world.version();
+    for _ in 0..100 {
+        run(&mut world, 2);
+        for (resource, known) in resources.iter().zip(&mut known) {
+            let events = world.events_after(*resource, version).unwrap();
+            assert!(events.iter().map(|event| event.object.version).is_sorted(), "{}", resource.plural);
+            for event in events {
+                let uid = event.object.value()["metadata"]["uid"].to_string();
+                match event.change {
+                    Change::Deleted => assert!(known.remove(&uid), "{} was not there", event.object.key),
+                    Change::Modified => assert!(known.contains(&uid), "{} was not there", event.object.key),
+                    Change::Added => assert!(known.insert(uid), "{} was there", event.object.key),
+                }
+            }
+            assert!(*known == uids(&world, *resource), "{}", resource.plural);
+        }
+        version = world.version();
     }
 }
 

@@ -381,7 +381,10 @@ impl Workload {
         if !tolerations.is_empty() {
             spec["tolerations"] = tolerations.into();
         }
-        if let [group] = self.groups[..] {
+        // A world too small to have the group at all runs everything anywhere.
+        if let [group] = self.groups[..]
+            && (group == 0 || self.cluster_nodes * GROUPS[group].share >= 100)
+        {
             let label = if GROUPS[group].karpenter { "karpenter.sh/nodepool" } else { "eks.amazonaws.com/nodegroup" };
             spec["nodeSelector"] = json!({ label: GROUPS[group].name });
         }
