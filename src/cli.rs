@@ -124,15 +124,24 @@ struct Demo {
     /// Only run the cluster, and say how to reach it.
     #[arg(long)]
     serve: bool,
-    /// Nodes of the cluster.
-    #[arg(long, default_value_t = 60)]
-    nodes: u32,
-    /// Pods of the cluster.
-    #[arg(long, default_value_t = 1_200)]
-    pods: u32,
-    /// Changes a second.
-    #[arg(long, default_value_t = 8.0)]
-    churn: f64,
+    /// Nodes of the cluster; 60 where the story needs no other number.
+    #[arg(long)]
+    nodes: Option<u32>,
+    /// Pods of the cluster; 1200 where the story needs no other number.
+    #[arg(long)]
+    pods: Option<u32>,
+    /// Changes a second at random, for load: the cluster does not live by itself then.
+    #[arg(long, conflicts_with_all = ["story", "speed"])]
+    churn: Option<f64>,
+    /// What goes on in the cluster; --list says which there are.
+    #[arg(long, value_name = "NAME")]
+    story: Option<String>,
+    /// List the stories.
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// How fast the cluster's time goes: 60 makes a minute of an hour; 0 stops it.
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
     /// The same seed gives the same cluster.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -169,6 +178,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| "not a length of time such as 30s or 1m".to_owned())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.0..=10_000.0).contains(&speed) => Ok(speed),
+        _ => Err("not a number from 0 to 10000".to_owned()),
+    }
 }
 
 impl Cli {
@@ -349,10 +365,25 @@ fn open(first: &First, common: &Common) -> Result<u8, Problem> {
 
 /// Starts the simulated cluster and, unless it is only to be served, explores it through an ordinary kubeconfig.
 fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
+    if demo.list {
+        for story in &sim::STORIES {
+            say(&format!("{:22} {}", story.name, story.about));
+        }
+        return Ok(0);
+    }
+    let story = match &demo.story {
+        Some(name) => sim::Story::find(name).ok_or_else(|| no_story(name))?,
+        None => &sim::STORIES[0],
+    };
+    let size = story.size.unwrap_or((60, 1_200));
+    let (nodes, pods) = (demo.nodes.unwrap_or(size.0), demo.pods.unwrap_or(size.1));
     let world = sim::spawn(sim::Options {
-        nodes: demo.nodes,
-        pods: demo.pods,
-        churn: demo.churn,
+        nodes,
+        pods,
+        churn: demo.churn.unwrap_or(0.0),
+        live: demo.churn.is_none(),
+        speed: demo.speed,
+        story: Some(story),
         seed: demo.seed,
         listen: demo.listen,
         preencode: demo.preencode,
@@ -365,8 +396,11 @@ fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         .map_err(|error| Problem::new(format!("cannot make {}", dirs.cache.display())).because(error))?;
     world.write_kubeconfig(&file.0)?;
     if demo.serve {
-        say(&format!("serving {} nodes and {} pods at {}", demo.nodes, demo.pods, world.url));
+        say(&format!("serving {nodes} nodes and {pods} pods at {}", world.url));
         say(&format!("export KUBECONFIG={}", file.0.display()));
+        if demo.story.is_some() {
+            tries(story);
+        }
         runtime()?.block_on(async {
             let mut signals = app::terminal::Signals::listen()?;
             signals.next().await;
@@ -374,7 +408,27 @@ fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         })?;
         return Ok(0);
     }
+    if demo.story.is_some() {
+        tries(story);
+    }
     open(&demo.first, &Common { kubeconfig: Some(file.0.clone()), ..common.clone() })
+}
+
+fn no_story(name: &str) -> Problem {
+    let known = sim::STORIES.iter().map(|story| story.name);
+    let hint = match crate::util::suggest::nearest(name, known) {
+        Some(near) => format!("did you mean {near}? `ekscope demo --list` lists them all"),
+        None => "`ekscope demo --list` lists them".to_owned(),
+    };
+    Problem::new(format!("there is no story called {name}")).hint(hint)
+}
+
+/// Says what a story has to try.
+fn tries(story: &sim::Story) {
+    say(&format!("{}: {}", story.name, story.about));
+    for line in story.tries {
+        say(&format!("  - {line}"));
+    }
 }
 
 /// A file that goes with the program.
@@ -516,7 +570,7 @@ mod tests {
             assert_eq!(cli.conflict(), None, "{line}");
         }
         let Some(Command::Demo(demo)) = parse("ekscope --theme paper demo --nodes 3 nodes").command else { panic!() };
-        assert_eq!((demo.nodes, demo.first.line().as_deref()), (3, Some("nodes")));
+        assert_eq!((demo.nodes, demo.first.line().as_deref()), (Some(3), Some("nodes")));
     }
 
     #[test]

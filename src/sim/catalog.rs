@@ -148,7 +148,11 @@ impl Resource {
     }
 
     pub fn verbs(&self) -> &'static [&'static str] {
-        if self.is_metrics() { &["get", "list"] } else { &["delete", "get", "list", "patch", "watch"] }
+        if self.is_metrics() {
+            &["get", "list"]
+        } else {
+            &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Faults {
     /// Answers 401 to this many requests; `u32::MAX` stands for all until the token is rotated.
     pub unauthorized: u32,
     pub forbid: Vec<Forbid>,
+    /// Where given, the user has these rights and no others.
+    pub grants: Option<Vec<Grant>>,
     pub throttle: Option<Throttle>,
     /// Milliseconds before each answer.
     pub latency_ms: u64,
@@ -50,6 +52,36 @@ pub struct Forbid {
     pub namespace: Option<String>,
 }
 
+/// Rights that the user has in one namespace. `*` stands for every verb or resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub verbs: Vec<String>,
+    /// Plurals, without the group.
+    pub resources: Vec<String>,
+    /// `None`: everywhere.
+    #[serde(default)]
+    pub namespace: Option<String>,
+}
+
+impl Grant {
+    /// The right to read everything but secrets in a namespace.
+    pub fn reader(namespace: &str) -> Self {
+        let resources = crate::sim::catalog::ALL.iter().map(|resource| resource.plural);
+        Self {
+            verbs: ["get", "list", "watch"].map(Into::into).into(),
+            resources: resources.filter(|plural| *plural != "secrets").chain(["pods/log"]).map(Into::into).collect(),
+            namespace: Some(namespace.to_owned()),
+        }
+    }
+
+    fn allows(&self, verb: &str, resource: &str, namespace: &str) -> bool {
+        let has = |words: &[String], word: &str| words.iter().any(|one| one == "*" || one == word);
+        has(&self.verbs, verb)
+            && has(&self.resources, resource)
+            && self.namespace.as_deref().is_none_or(|only| only == namespace)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttle {
@@ -62,9 +94,14 @@ impl Faults {
     /// Whether the user lacks this right; an empty namespace is the whole cluster.
     pub fn forbids(&self, verb: &str, resource: &str, namespace: &str) -> bool {
         let is = |pattern: &str, word: &str| pattern == "*" || pattern == word;
+        let granted = |grants: &Vec<Grant>| grants.iter().any(|grant| grant.allows(verb, resource, namespace));
+        if !self.grants.as_ref().is_none_or(granted) {
+            return true;
+        }
         self.forbid.iter().any(|rule| {
             is(&rule.verb, verb)
-                && is(&rule.resource, resource)
+                // A rule for a resource holds for its subresources.
+                && (is(&rule.resource, resource) || resource.split('/').next() == Some(&rule.resource))
                 && rule.namespace.as_deref().is_none_or(|only| only == namespace)
         })
     }

@@ -9,6 +9,7 @@
 //! Nothing outside this folder knows that a cluster is simulated: clients get an ordinary kubeconfig.
 
 mod catalog;
+mod clock;
 mod cluster;
 mod encoding;
 mod faults;
@@ -20,6 +21,8 @@ mod random;
 mod requests;
 mod world;
 
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,16 +40,17 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch as signal;
 
-pub use faults::{Faults, Forbid, Throttle, WatchListFault};
+pub use cluster::story::{STORIES, Story};
+pub use faults::{Faults, Forbid, Grant, Throttle, WatchListFault};
 pub use requests::{Request, RequestLog};
 
 use crate::problem::Problem;
-use cluster::churn;
 use cluster::seed::Size;
+use cluster::{churn, life, story};
 use http::server::{Counters, Server};
 use http::tls;
 use owner::Owner;
-use world::World;
+use world::{Unborn, World};
 
 /// The name of the context, the cluster and the user in the demo's kubeconfig.
 pub const CONTEXT: &str = "demo";
@@ -67,6 +71,12 @@ pub struct Options {
     /// Encodes every pod's watch frame at the start (about 8.5 KB each), so that streaming them costs little.
     pub preencode: bool,
     pub faults: Faults,
+    /// Whether the world lives: controllers, kubelets, and the story. Otherwise it stands still, but for the churn.
+    pub live: bool,
+    /// How fast the time of a living world goes.
+    pub speed: f64,
+    /// What goes on in a living world; `None`: nothing that nobody asked for.
+    pub story: Option<&'static Story>,
     /// Does not wait until the world is made: requests do, and the handle is there at once.
     pub background: bool,
     /// Threads of a server that `spawn` runs.
@@ -85,6 +95,9 @@ impl Default for Options {
             preencode: false,
             background: false,
             faults: Faults::default(),
+            live: false,
+            speed: 1.0,
+            story: None,
             threads: 2,
         }
     }
@@ -99,6 +112,8 @@ pub struct Stats {
     pub version: u64,
     pub pods: usize,
     pub nodes: usize,
+    /// How long the world has lived, in seconds of its own time.
+    pub lived_s: i64,
 }
 
 /// A running server; it stops when this is dropped.
@@ -132,6 +147,7 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
     let identity = tls::identity(&address.ip().to_string())?;
     // Anyone on this machine can reach the port: the token must not follow from the seed.
     let token = tls::token()?;
+    let (breaker, broken) = signal::channel(0);
     let owner = Owner::spawn({
         let (options, token) = (options.clone(), token.clone());
         move || {
@@ -140,6 +156,16 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
             world.token = token;
             world.churn = options.churn;
             world.faults = options.faults;
+            world.speed = options.speed;
+            world.drops = breaker;
+            if options.live && !options.background {
+                life::begin(&mut world, options.story);
+            } else if options.live {
+                world.unborn = Some(Unborn(options.story));
+                if let Some(story) = options.story {
+                    story::prepare(&mut world, story);
+                }
+            }
             if options.preencode {
                 world.encode_ahead();
             }
@@ -150,7 +176,7 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
         owner.ask(|_| ()).await;
     }
     let (drops, dropped) = signal::channel(0);
-    let server = Server::new(owner.clone(), &identity, address, dropped);
+    let server = Server::new(owner.clone(), &identity, address, [dropped, broken]);
     let counters = Arc::clone(&server.counters);
     tokio::spawn(server.run(listener));
     let url = format!("https://{address}");
@@ -212,6 +238,11 @@ impl Handle {
         self.owner.tell(move |world| world.churn = churn);
     }
 
+    /// How fast the time of a living world goes from now on.
+    pub fn set_speed(&self, speed: f64) {
+        self.owner.tell(move |world| world.speed = speed);
+    }
+
     /// Replaces all faults, before any request that is sent after this.
     pub fn set_faults(&self, faults: Faults) {
         self.owner.tell(move |world| world.faults = faults);
@@ -261,8 +292,11 @@ impl Handle {
     }
 
     pub async fn stats(&self) -> Stats {
-        let count = |world: &mut World| (world.version(), world.count(catalog::PODS), world.count(catalog::NODES));
-        let (version, pods, nodes) = self.owner.ask(count).await.unwrap_or_default();
+        let count = |world: &mut World| {
+            let lived_s = world.life.clock.now().div_euclid(1000) - world.began;
+            (world.version(), world.count(catalog::PODS), world.count(catalog::NODES), lived_s)
+        };
+        let (version, pods, nodes, lived_s) = self.owner.ask(count).await.unwrap_or_default();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             connections: read(&self.counters.connections),
@@ -270,6 +304,7 @@ impl Handle {
             version,
             pods,
             nodes,
+            lived_s,
         }
     }
 }

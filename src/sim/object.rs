@@ -145,7 +145,7 @@ impl Object {
     fn filled(&self) -> Option<(Filler<'_>, &Parts)> {
         match &self.body {
             Body::Pod(pod) => Some((Filler(self, pod), pod.template.parts())),
-            Body::Node(node) => Some((Filler(self, node), node.template.parts())),
+            Body::Node(node) => Some((Filler(self, node), node.look.template.parts())),
             Body::Text(..) => None,
         }
     }

@@ -4,11 +4,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::world::World;
-use crate::sim::cluster::churn;
+use super::world::{Unborn, World};
+use crate::sim::cluster::{churn, life};
 
 /// How often the story goes on.
 const STEP: Duration = Duration::from_millis(20);
+
+/// A world that is made in the background begins to live after this: the first screen comes first.
+const FIRST: Duration = Duration::from_millis(400);
+
+/// A living world takes no more than this of each step: at high speeds it goes as fast as that lets it.
+const MOST: Duration = Duration::from_millis(8);
 
 /// So many workloads get a new status in each step: real controllers take their time, too.
 const SETTLED: usize = 2;
@@ -56,10 +62,11 @@ impl Owner {
 async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>) {
     let mut step = tokio::time::interval(STEP);
     step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last = Instant::now();
+    let began = Instant::now();
+    let mut last = began;
     let mut owed = 0.0_f64;
     loop {
-        let busy = world.churn > 0.0;
+        let busy = world.churn > 0.0 || world.life.on || world.unborn.is_some();
         tokio::select! {
             question = questions.recv() => match question {
                 Some(question) => question(&mut world),
@@ -70,6 +77,14 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
                 let elapsed = last.elapsed().min(Duration::from_millis(500));
                 last = Instant::now();
                 owed += elapsed.as_secs_f64() * world.churn;
+                if began.elapsed() > FIRST
+                    && let Some(Unborn(story)) = world.unborn.take()
+                {
+                    life::begin(&mut world, story);
+                }
+                if world.life.on {
+                    live(&mut world, elapsed);
+                }
                 let now = jiff::Timestamp::now().as_second();
                 while owed >= 1.0 {
                     churn::step(&mut world, now);
@@ -79,5 +94,17 @@ async fn own(mut world: World, mut questions: mpsc::UnboundedReceiver<Question>)
             }
         }
         world.tell();
+    }
+}
+
+/// The world's time goes on.
+#[allow(clippy::cast_possible_truncation)] // Half a second at any speed that makes sense.
+fn live(world: &mut World, elapsed: Duration) {
+    let passed = (elapsed.as_secs_f64() * 1000.0 * world.speed) as i64;
+    if passed > 0 {
+        let end = world.life.clock.now() + passed;
+        world.life.clock.meet(jiff::Timestamp::now().as_millisecond(), world.speed);
+        let started = Instant::now();
+        while !life::advance(world, end, 4) && started.elapsed() < MOST {}
     }
 }

@@ -440,3 +440,107 @@ async fn a_watch_hears_of_deletions_and_patches_by_its_selector() {
     let selected = format!("/apis/apps/v1/deployments?{since}&labelSelector=team%3Dpayments");
     assert_eq!(kinds(watch_until(&handle, &selected, "DELETED").await), ["DELETED"]);
 }
+
+#[tokio::test]
+async fn evictions_are_answered_by_their_budget() {
+    let handle = still(Options::default()).await;
+    let budgets = get(&handle, "/apis/policy/v1/poddisruptionbudgets", "").await.json();
+    let allows = |budget: &&Value| budget["status"]["disruptionsAllowed"] == 1;
+    let budget = budgets["items"].as_array().unwrap().iter().find(allows).unwrap();
+    let (namespace, name) =
+        (budget["metadata"]["namespace"].as_str().unwrap(), budget["metadata"]["name"].as_str().unwrap());
+    let label = format!("app.kubernetes.io%2Finstance%3D{namespace}-{name}");
+    let pods = get(&handle, &format!("/api/v1/namespaces/{namespace}/pods?labelSelector={label}"), "").await.json();
+    let running = |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+    let pods: Vec<_> = pods["items"].as_array().unwrap().iter().filter(running).collect();
+    let evict = |pod: &Value, more: Value| {
+        let pod = pod["metadata"]["name"].as_str().unwrap().to_owned();
+        let mut body = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod } });
+        body["deleteOptions"] = more;
+        (format!("/api/v1/namespaces/{namespace}/pods/{pod}/eviction"), body)
+    };
+    let (path, body) = evict(pods[0], json!({ "dryRun": ["All"] }));
+    assert_eq!(call(&handle, "POST", &path, &[], body).await.code, 201);
+    let (path, body) = evict(pods[0], json!({ "preconditions": { "uid": "other" } }));
+    assert_eq!(call(&handle, "POST", &path, &[], body).await.code, 409);
+    let (path, body) = evict(pods[0], json!({}));
+    let done = call(&handle, "POST", &path, &[], body).await;
+    assert_eq!((done.code, done.json()["status"].clone()), (201, json!("Success")));
+    let (path, body) = evict(pods[1], json!({}));
+    let refused = call(&handle, "POST", &path, &[], body).await;
+    let status = refused.json();
+    assert_eq!((refused.code, &status["reason"]), (429, &json!("TooManyRequests")));
+    assert_eq!(status["message"], "Cannot evict pod as it would violate the pod's disruption budget.");
+    assert_eq!(status["details"]["causes"][0]["reason"], "DisruptionBudget");
+    assert!(status["details"]["causes"][0]["message"].as_str().unwrap().contains(name));
+    assert!(!refused.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn objects_are_made_scaled_and_replaced() {
+    let handle = still(Options::default()).await;
+    let list = "/apis/apps/v1/namespaces/default/deployments";
+    let web = json!({ "kind": "Deployment", "metadata": { "name": "web" }, "spec": {
+        "selector": { "matchLabels": { "app": "web" } },
+        "template": { "metadata": { "labels": { "app": "web" } },
+            "spec": { "containers": [{ "name": "web", "image": "nginx" }] } } } });
+    let made = call(&handle, "POST", list, &[], web.clone()).await;
+    assert_eq!((made.code, made.json()["spec"]["replicas"].clone()), (201, json!(1)));
+    assert_eq!(call(&handle, "POST", list, &[], web).await.json()["reason"], "AlreadyExists");
+    let at = format!("{list}/web");
+    let scale = get(&handle, &format!("{at}/scale"), "").await.json();
+    assert_eq!((scale["kind"].clone(), scale["status"]["selector"].clone()), (json!("Scale"), json!("app=web")));
+    let patch = [("content-type", "application/merge-patch+json")];
+    let scaled = call(&handle, "PATCH", &format!("{at}/scale"), &patch, json!({ "spec": { "replicas": 5 } })).await;
+    assert_eq!((scaled.code, scaled.json()["spec"]["replicas"].clone()), (200, json!(5)));
+    let mut now = get(&handle, &at, "").await.json();
+    assert_eq!((now["spec"]["replicas"].clone(), now["metadata"]["generation"].clone()), (json!(5), json!(2)));
+    now["metadata"]["labels"] = json!({ "a": "b" });
+    assert_eq!(call(&handle, "PUT", &at, &[], now.clone()).await.code, 200);
+    assert_eq!(call(&handle, "PUT", &at, &[], now).await.json()["reason"], "Conflict", "its version is old by now");
+    let yaml = [("content-type", "application/apply-patch+yaml")];
+    assert_eq!(call(&handle, "PATCH", &at, &yaml, json!({})).await.code, 415);
+    assert_eq!(call(&handle, "POST", list, &[], json!("x")).await.code, 400);
+    assert_eq!(call(&handle, "POST", "/api/v1/nodes", &[], json!({ "metadata": { "name": "n" } })).await.code, 405);
+    assert_eq!(call(&handle, "GET", "/api/v1/namespaces/default/pods/x/nonsense", &[], Value::Null).await.code, 404);
+}
+
+#[tokio::test]
+async fn logs_are_told_by_container_and_try() {
+    let handle = still(Options::default()).await;
+    let pods = get(&handle, "/api/v1/namespaces/kube-system/pods", "").await.json();
+    let name = |container: usize| {
+        let fits = |pod: &&Value| {
+            pod["spec"]["containers"].as_array().unwrap().len() == container && pod["status"]["phase"] == "Running"
+        };
+        pods["items"].as_array().unwrap().iter().find(fits).unwrap()["metadata"]["name"].as_str().unwrap().to_owned()
+    };
+    let log = |pod: String, query: &str| format!("/api/v1/namespaces/kube-system/pods/{pod}/log?{query}");
+    let told = get(&handle, &log(name(1), "tailLines=3"), "").await;
+    assert_eq!((told.code, std::str::from_utf8(&told.body).unwrap().lines().count()), (200, 3));
+    assert_eq!(told.headers["content-type"], "text/plain");
+    let unnamed = get(&handle, &log(name(2), ""), "").await.json();
+    assert!(
+        unnamed["message"].as_str().unwrap().starts_with("a container name must be specified for pod"),
+        "{unnamed}"
+    );
+    assert_eq!(get(&handle, &log(name(2), "container=nobody"), "").await.code, 400);
+    assert_eq!(get(&handle, &log(name(1), "previous=true"), "").await.code, 400);
+    assert_eq!(get(&handle, &log("gone".to_owned(), ""), "").await.code, 404);
+}
+
+#[tokio::test]
+async fn a_restricted_user_reads_what_is_granted() {
+    let grants = Some(vec![Grant::reader("payments")]);
+    let handle = still(Options { faults: Faults { grants, ..Faults::default() }, ..Options::default() }).await;
+    assert_eq!(get(&handle, "/api/v1/namespaces/payments/pods", "").await.code, 200);
+    for denied in
+        ["/api/v1/pods", "/api/v1/nodes", "/api/v1/namespaces/payments/secrets", "/api/v1/namespaces/search/pods"]
+    {
+        assert_eq!(get(&handle, denied, "").await.code, 403, "{denied}");
+    }
+    assert_eq!(call(&handle, "DELETE", "/api/v1/namespaces/payments/pods/x", &[], Value::Null).await.code, 403);
+    let review = json!({ "spec": { "resourceAttributes": { "verb": "get", "resource": "pods", "subresource": "log", "namespace": "payments" } } });
+    let review = call(&handle, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &[], review).await;
+    assert_eq!(review.json()["status"]["allowed"], true);
+}

@@ -14,9 +14,12 @@ use super::object::{Body, Object, ReadyFrame};
 use super::random::Random;
 use super::requests::RequestLog;
 use crate::sim::cluster::controllers::{self, Counts};
+use crate::sim::cluster::life::{self, Life};
 use crate::sim::cluster::node::{self, Node};
 use crate::sim::cluster::objects;
+use crate::sim::cluster::pod::Pod;
 use crate::sim::cluster::seed::{Cluster, Size};
+use crate::sim::cluster::story::Story;
 use crate::sim::cluster::workload::Workload;
 use crate::sim::encoding::wire;
 
@@ -81,6 +84,10 @@ struct PagedList {
     snapshot: Snapshot,
 }
 
+/// The life of a world that is still to begin, with its story.
+#[derive(Debug, Clone, Copy)]
+pub struct Unborn(pub Option<&'static Story>);
+
 #[derive(Debug)]
 pub struct World {
     tables: Vec<Table>,
@@ -98,6 +105,17 @@ pub struct World {
     pub nodes: Vec<Arc<str>>,
     /// Frames of the initial objects, encoded ahead.
     pub chunks: Arc<[bytes::Bytes]>,
+    /// What makes it live; empty in a still world.
+    pub life: Life,
+    pub story: Option<&'static Story>,
+    /// It will live, but the first who ask come first.
+    pub unborn: Option<Unborn>,
+    /// When it began, in seconds since 1970.
+    pub began: i64,
+    /// How fast the world's time goes; 0: it stands.
+    pub speed: f64,
+    /// Breaks all connections when it changes.
+    pub drops: watch::Sender<u64>,
     /// The pods of each workload.
     counts: HashMap<u128, Counts>,
     /// Workloads whose pods changed since their controller last looked.
@@ -126,6 +144,12 @@ impl World {
             pods: Vec::new(),
             nodes: Vec::new(),
             chunks: Arc::default(),
+            life: Life::new(size.now),
+            story: None,
+            unborn: None,
+            began: size.now,
+            speed: 1.0,
+            drops: watch::Sender::new(0),
             counts: HashMap::new(),
             unsettled: BTreeMap::new(),
         };
@@ -137,14 +161,10 @@ impl World {
     fn fill(&mut self) {
         let machines = self.cluster.machines.clone();
         let now = self.cluster.size.now;
-        let mut templates = BTreeMap::new();
-        for (at, (machine, state)) in (0_i64..).zip(machines) {
-            let key = (machine.group, machine.zone, format!("{state:?}"));
-            let template = templates.entry(key).or_insert_with(|| node::template(machine.group, machine.zone, state));
+        for (at, (machine, state, cordoned)) in (0_i64..).zip(machines) {
             let lost = state == node::NodeState::Unreachable;
             let node = Node {
-                template: Arc::clone(template),
-                state,
+                look: self.cluster.looks.of(&machine, state, cordoned, None),
                 heartbeat: if lost { now - 460 } else { now - at * 13 % 300 },
                 changed: if lost { now - 420 } else { (now - 7200).max(machine.created) },
                 machine: Arc::clone(&machine),
@@ -294,6 +314,9 @@ impl World {
         if before.is_none() && resource == PODS {
             self.pods.push(Arc::clone(&object.key));
         }
+        if before.is_none() && resource == NODES {
+            self.nodes.push(Arc::clone(&object.key));
+        }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
         self.record(resource, Event { change, object: Arc::clone(&object), before });
         object
@@ -303,6 +326,9 @@ impl World {
     pub fn remove(&mut self, resource: ResourceId, key: &str) -> Option<Arc<Object>> {
         let before = self.tables[resource.index()].objects.remove(key)?;
         self.version += 1;
+        if resource == NODES {
+            self.nodes.retain(|name| name.as_ref() != key);
+        }
         let object = Arc::new(before.at_version(self.version));
         self.record(resource, Event { change: Change::Deleted, object: Arc::clone(&object), before: Some(before) });
         Some(object)
@@ -311,6 +337,9 @@ impl World {
     fn record(&mut self, resource: ResourceId, event: Event) {
         if resource == PODS {
             self.recount(&event);
+        }
+        if self.life.on {
+            life::noticed(self, &event);
         }
         let table = &mut self.tables[resource.index()];
         if table.history.len() == HISTORY
@@ -333,8 +362,21 @@ impl World {
             } else {
                 counts.remove(pod);
             }
-            self.unsettled.entry(pod.workload.uid).or_insert_with(|| Arc::clone(&pod.workload));
+            // In a living world the controllers themselves see to it.
+            if !self.life.on {
+                self.unsettled.entry(pod.workload.uid).or_insert_with(|| Arc::clone(&pod.workload));
+            }
         }
+    }
+
+    /// The time that goes into objects now, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        if self.life.on { self.life.clock.stamp() } else { self.cluster.size.now }
+    }
+
+    /// How many pods share the load of a pod's workload.
+    pub fn ready(&self, pod: &Pod) -> u32 {
+        self.counts.get(&pod.workload.uid).map_or(1, |counts| counts.ready)
     }
 
     /// Has the controllers of at most `most` workloads write the status that their pods give.

@@ -27,7 +27,7 @@ fn heartbeat(world: &mut World, now: i64) {
     let name = Arc::clone(&world.nodes[world.random.index(world.nodes.len())]);
     let Some(object) = world.get(NODES, &name) else { return };
     let Body::Node(node) = &object.body else { return };
-    if node.state != NodeState::Unreachable {
+    if node.look.state != NodeState::Unreachable {
         world.put(NODES, name, Body::Node(Node { heartbeat: now, ..node.clone() }));
     }
 }

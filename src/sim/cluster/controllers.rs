@@ -52,6 +52,7 @@ pub fn of(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceId, V
         Controller::StatefulSet => vec![(STATEFUL_SETS, stateful_set(workload, counts, size))],
         Controller::DaemonSet => vec![(DAEMON_SETS, daemon_set(workload, counts, size))],
         Controller::Job => vec![(JOBS, job(workload, counts, size))],
+        Controller::Bare => Vec::new(),
     }
 }
 
@@ -67,7 +68,7 @@ fn workload_metadata(workload: &Workload, size: Size, kind: &str) -> Value {
 }
 
 /// What a pod template in a controller looks like: without holes.
-fn pod_template(workload: &Workload) -> Value {
+pub fn pod_template(workload: &Workload) -> Value {
     let mut metadata = json!({ "labels": workload.template_labels(), "creationTimestamp": null });
     if !workload.annotations.is_null() {
         metadata["annotations"] = workload.annotations.clone();
@@ -285,4 +286,14 @@ pub fn cron_job(workload: &Workload, name: &str, uid: u128, size: Size) -> Value
         },
         "status": { "lastScheduleTime": last, "lastSuccessfulTime": last },
     })
+}
+
+/// How many pods a controller asks for.
+pub fn scale(resource: ResourceId, value: &Value) -> u32 {
+    let count = match resource {
+        DAEMON_SETS => &value["status"]["desiredNumberScheduled"],
+        JOBS => &value["spec"]["parallelism"],
+        _ => &value["spec"]["replicas"],
+    };
+    count.as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
 }

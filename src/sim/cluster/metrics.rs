@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::load;
 use super::pod::{Pod, State};
+use super::workload::Controller;
 use crate::sim::catalog::{NODE_METRICS, NODES, POD_METRICS, PODS, ResourceId};
 use crate::sim::encoding::template::rfc3339;
 use crate::sim::object::{Body, Object};
@@ -16,25 +18,42 @@ use crate::sim::world::World;
 const SCRAPE: i64 = 15;
 
 /// Usage of one container: millicores and KiB.
-fn usage(pod: &Pod, container: usize, at: i64) -> (u64, u64) {
+fn usage(world: &World, pod: &Pod, container: usize, at: i64) -> (u64, u64) {
     let spec = &pod.workload.containers[container];
     let mut steady = Random::new(low(pod.uid).wrapping_add(container as u64));
     let mut now = Random::new(low(pod.uid).wrapping_add((at / SCRAPE).unsigned_abs()));
     let (cpu, memory) = (u64::from(spec.cpu.max(10)), u64::from(spec.memory_mib.max(16)) * 1024);
-    let cpu = cpu * (20 + steady.below(90)) / 100;
+    let busy = match pod.workload.controller {
+        Controller::Deployment | Controller::StatefulSet => {
+            load::each(pod.workload.uid, pod.workload.replicas, world.ready(pod), at, world.began)
+        }
+        _ => 1000,
+    };
+    // Most workloads ask for about twice as much as they use.
+    let cpu = cpu * u64::from(load::share(pod.workload.uid)) * u64::from(busy) / 100_000;
+    let cpu = cpu * (94 + steady.below(13)) / 100;
     let memory = memory * (45 + steady.below(55)) / 100;
-    (cpu * (80 + now.below(40)) / 100, memory * (97 + now.below(6)) / 100)
+    (cpu * (95 + now.below(11)) / 100, memory * (97 + now.below(6)) / 100)
 }
 
 fn is_measured(pod: &Pod) -> bool {
-    matches!(pod.state, State::Running | State::Restarted | State::OomRestarted | State::NotReady | State::Terminating)
+    matches!(
+        pod.state,
+        State::Running
+            | State::Restarted
+            | State::OomRestarted
+            | State::NotReady
+            | State::Starting
+            | State::OomStarting
+            | State::Terminating
+    )
 }
 
-fn pod_metrics(object: &Object, pod: &Pod, now: i64) -> Value {
+fn pod_metrics(world: &World, object: &Object, pod: &Pod, now: i64) -> Value {
     let scraped = now / SCRAPE * SCRAPE;
     let containers: Vec<_> = (0..pod.workload.containers.len())
         .map(|at| {
-            let (cpu, memory) = usage(pod, at, scraped);
+            let (cpu, memory) = usage(world, pod, at, scraped);
             // metrics-server tells nanocores.
             let cpu = format!("{}n", cpu * 1_000_000 + (low(pod.uid) ^ cpu) % 1_000_000);
             json!({ "name": pod.workload.containers[at].name, "usage": { "cpu": cpu, "memory": format!("{memory}Ki") } })
@@ -65,7 +84,7 @@ pub fn list(world: &World, resource: ResourceId, namespace: &str, now: i64) -> V
             .objects
             .iter()
             .filter_map(|object| match &object.body {
-                Body::Pod(pod) if is_measured(pod) => Some(pod_metrics(object, pod, now)),
+                Body::Pod(pod) if is_measured(pod) => Some(pod_metrics(world, object, pod, now)),
                 _ => None,
             })
             .collect()
@@ -77,7 +96,7 @@ pub fn list(world: &World, resource: ResourceId, namespace: &str, now: i64) -> V
             // The system's own part.
             let sum = used.entry(node.uid).or_insert((90, 900 * 1024));
             for container in 0..pod.workload.containers.len() {
-                let (cpu, memory) = usage(pod, container, now / SCRAPE * SCRAPE);
+                let (cpu, memory) = usage(world, pod, container, now / SCRAPE * SCRAPE);
                 sum.0 += cpu;
                 sum.1 += memory;
             }
@@ -105,8 +124,27 @@ pub fn get(world: &World, resource: ResourceId, key: &str, now: i64) -> Option<A
     let object = world.get(PODS, key)?;
     match &object.body {
         Body::Pod(pod) if is_measured(pod) => {
-            Some(Arc::new(Object::from_value(resource, 0, pod_metrics(&object, pod, now))))
+            Some(Arc::new(Object::from_value(resource, 0, pod_metrics(world, &object, pod, now))))
         }
         _ => None,
     }
+}
+
+/// What the ready pods of a workload use of the cores that they ask for, in percent and in millicores of each; `None`
+/// where there is nothing to measure.
+pub fn utilization(world: &World, workload: u128, now: i64) -> Option<(u32, u64)> {
+    let (mut used, mut asked, mut pods) = (0, 0, 0_u64);
+    for key in world.life.index.pods_of_workload(workload) {
+        let Some(object) = world.get(PODS, key) else { continue };
+        let Body::Pod(pod) = &object.body else { continue };
+        if !pod.state.is_ready() {
+            continue;
+        }
+        pods += 1;
+        for (container, spec) in pod.workload.containers.iter().enumerate() {
+            used += usage(world, pod, container, now / SCRAPE * SCRAPE).0;
+            asked += u64::from(spec.cpu);
+        }
+    }
+    (asked > 0 && pods > 0).then(|| (u32::try_from(used * 100 / asked).unwrap_or(u32::MAX), used / pods))
 }

@@ -1,5 +1,6 @@
 //! A node of the simulated cluster: a few numbers, and the template of its node group and zone.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -129,7 +130,8 @@ pub struct Machine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NodeState {
     Ready,
-    Cordoned,
+    /// The kubelet reports that it cannot run pods.
+    NotReady,
     /// The kubelet no longer reports.
     Unreachable,
     DiskPressure,
@@ -138,11 +140,119 @@ pub enum NodeState {
 #[derive(Debug, Clone)]
 pub struct Node {
     pub machine: Arc<Machine>,
-    pub template: Arc<Template>,
-    pub state: NodeState,
+    pub look: Arc<Look>,
     /// Seconds since 1970.
     pub heartbeat: i64,
     pub changed: i64,
+}
+
+/// How a node is and what clients set on it: mostly the same for all of a group, zone and state.
+#[derive(Debug)]
+pub struct Look {
+    pub state: NodeState,
+    pub cordoned: bool,
+    /// What clients set, in place of what the group gives.
+    pub own: Option<Arc<Own>>,
+    pub template: Template,
+    pub facts: Facts,
+}
+
+/// Labels, annotations and taints as clients left them: all of them, with those of the group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Own {
+    pub labels: Value,
+    pub annotations: Value,
+    pub taints: Vec<Value>,
+}
+
+/// What the scheduler looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// But for the host name, which is the node's name.
+    pub labels: BTreeMap<String, String>,
+    /// Key, value and effect.
+    pub taints: Vec<[String; 3]>,
+    /// Millicores, MiB and so on that pods may have.
+    pub cpu: u32,
+    pub memory_mib: u32,
+    pub gpus: u32,
+    pub pods: u32,
+}
+
+/// Looks that were needed so far.
+#[derive(Debug, Default)]
+pub struct Looks(HashMap<(usize, usize, NodeState, bool), Arc<Look>>);
+
+impl Looks {
+    pub fn of(&mut self, machine: &Machine, state: NodeState, cordoned: bool, own: Option<Arc<Own>>) -> Arc<Look> {
+        let (group, zone) = (machine.group, machine.zone);
+        if own.is_some() {
+            return Arc::new(Look::new(group, zone, state, cordoned, own));
+        }
+        let look = || Arc::new(Look::new(group, zone, state, cordoned, None));
+        Arc::clone(self.0.entry((group, zone, state, cordoned)).or_insert_with(look))
+    }
+}
+
+impl Look {
+    fn new(group: usize, zone: usize, state: NodeState, cordoned: bool, own: Option<Arc<Own>>) -> Self {
+        let (kind, zone) = (&GROUPS[group], ZONES[zone]);
+        let settings = own.as_deref().cloned().unwrap_or_else(|| defaults(kind, zone));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let labels = settings.labels.as_object().into_iter().flatten();
+        let (cpu, memory_ki) = allocatable(&kind.instance);
+        let facts = Facts {
+            labels: labels
+                .filter(|(name, _)| *name != "kubernetes.io/hostname")
+                .map(|(name, value)| (name.clone(), text(value)))
+                .collect(),
+            taints: taints(&settings, state, cordoned)
+                .iter()
+                .map(|taint| [text(&taint["key"]), text(&taint["value"]), text(&taint["effect"])])
+                .collect(),
+            cpu,
+            memory_mib: u32::try_from(memory_ki / 1024).unwrap_or(u32::MAX),
+            gpus: kind.instance.gpus,
+            pods: kind.instance.pods,
+        };
+        let template = Template::new(move || Parts::of(NODES, &json(&GROUPS[group], zone, state, cordoned, &settings)));
+        Self { state, cordoned, own, template, facts }
+    }
+}
+
+impl Node {
+    /// The node as a client that wrote `value` wants it.
+    pub fn as_written(&self, value: &Value, looks: &mut Looks, now: i64) -> Self {
+        let metadata = &value["metadata"];
+        let taints = value["spec"]["taints"].as_array().into_iter().flatten();
+        let own = Own {
+            labels: metadata["labels"].clone(),
+            annotations: metadata["annotations"].clone(),
+            taints: taints.filter(|taint| !is_lifecycle(taint)).cloned().collect(),
+        };
+        let cordoned = value["spec"]["unschedulable"] == true;
+        let changed = if cordoned == self.look.cordoned { self.changed } else { now };
+        let look = looks.of(&self.machine, self.look.state, cordoned, Some(Arc::new(own)));
+        Self { look, changed, ..self.clone() }
+    }
+
+    /// The node in another state.
+    pub fn turn(&self, state: NodeState, looks: &mut Looks, now: i64) -> Self {
+        let look = looks.of(&self.machine, state, self.look.cordoned, self.look.own.clone());
+        Self { look, changed: now, heartbeat: now, machine: Arc::clone(&self.machine) }
+    }
+}
+
+/// Taints that controllers set and take away.
+fn is_lifecycle(taint: &Value) -> bool {
+    let key = taint["key"].as_str().unwrap_or_default();
+    matches!(
+        key,
+        "node.kubernetes.io/unschedulable"
+            | "node.kubernetes.io/not-ready"
+            | "node.kubernetes.io/unreachable"
+            | "node.kubernetes.io/disk-pressure"
+    )
 }
 
 impl Fill for Node {
@@ -162,11 +272,6 @@ impl Fill for Node {
             _ => Filling::Text(""),
         }
     }
-}
-
-/// The node's template in `state`.
-pub fn template(group: usize, zone: usize, state: NodeState) -> Arc<Template> {
-    Arc::new(Template::new(move || Parts::of(NODES, &json(&GROUPS[group], ZONES[zone], state))))
 }
 
 fn labels(group: &Group, zone: &str) -> Value {
@@ -233,45 +338,83 @@ fn conditions(state: NodeState) -> Value {
             if disk { "kubelet has disk pressure" } else { "kubelet has no disk pressure" },
         ),
         one("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        one("Ready", false, "KubeletReady", "kubelet is posting ready status"),
+        if state == NodeState::NotReady {
+            one(
+                "Ready",
+                true,
+                "KubeletNotReady",
+                "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network \
+                 plugin returns error: cni plugin not initialized",
+            )
+        } else {
+            one("Ready", false, "KubeletReady", "kubelet is posting ready status")
+        },
     ])
 }
 
-fn json(group: &Group, zone: &str, state: NodeState) -> Value {
-    let kind = &group.instance;
-    let mut taints: Vec<Value> = Vec::new();
-    if let Some((key, value)) = group.taint {
-        taints.push(json!({ "key": key, "value": value, "effect": "NoSchedule" }));
-    }
+/// What the group gives its nodes.
+fn defaults(group: &Group, zone: &str) -> Own {
+    let taint = group.taint.map(|(key, value)| json!({ "key": key, "value": value, "effect": "NoSchedule" }));
+    let annotations = json!({
+        "alpha.kubernetes.io/provided-node-ip": Hole::Ip,
+        "csi.volume.kubernetes.io/nodeid": format!("{{\"ebs.csi.aws.com\":\"{}\"}}", Hole::Instance),
+        "node.alpha.kubernetes.io/ttl": "0",
+        "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+    });
+    Own { labels: labels(group, zone), annotations, taints: taint.into_iter().collect() }
+}
+
+fn taints(own: &Own, state: NodeState, cordoned: bool) -> Vec<Value> {
+    let mut taints = own.taints.clone();
     let added = |key: &str, effect: &str| json!({ "key": key, "effect": effect, "timeAdded": Hole::Changed });
     match state {
         NodeState::Ready => {}
-        NodeState::Cordoned => taints.push(added("node.kubernetes.io/unschedulable", "NoSchedule")),
         NodeState::DiskPressure => {
             taints.push(json!({ "key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule" }));
         }
-        NodeState::Unreachable => {
-            taints.push(added("node.kubernetes.io/unreachable", "NoSchedule"));
-            taints.push(added("node.kubernetes.io/unreachable", "NoExecute"));
+        NodeState::NotReady | NodeState::Unreachable => {
+            let reason = if state == NodeState::NotReady { "not-ready" } else { "unreachable" };
+            for effect in ["NoSchedule", "NoExecute"] {
+                taints.push(added(&format!("node.kubernetes.io/{reason}"), effect));
+            }
         }
     }
+    if cordoned {
+        taints.push(added("node.kubernetes.io/unschedulable", "NoSchedule"));
+    }
+    taints
+}
+
+/// Millicores and KiB that pods may have.
+fn allocatable(kind: &InstanceType) -> (u32, u64) {
+    // What the kubelet of an EKS machine image keeps for itself (nodeadm's formula).
+    let reserved_cpu = 60 + 10 + 2 * 5 + 5 * kind.cpus.saturating_sub(4) / 2;
+    (kind.cpus * 1000 - reserved_cpu, memory_ki(kind) - (255 + 11 * u64::from(kind.pods) + 100) * 1024)
+}
+
+fn memory_ki(kind: &InstanceType) -> u64 {
+    u64::from(kind.memory_gib) * 1024 * 1024 - 624_640
+}
+
+fn json(group: &Group, zone: &str, state: NodeState, cordoned: bool, own: &Own) -> Value {
+    let kind = &group.instance;
     let mut spec = json!({ "providerID": format!("aws:///{REGION}{zone}/{}", Hole::Instance) });
+    let taints = taints(own, state, cordoned);
     if !taints.is_empty() {
         spec["taints"] = taints.into();
     }
-    if state == NodeState::Cordoned {
+    if cordoned {
         spec["unschedulable"] = true.into();
     }
-    // What the kubelet of an EKS machine image keeps for itself (nodeadm's formula).
-    let reserved_cpu = 60 + 10 + 2 * 5 + 5 * kind.cpus.saturating_sub(4) / 2;
-    let memory_ki = u64::from(kind.memory_gib) * 1024 * 1024 - 624_640;
+    let (cpu, allocatable_ki) = allocatable(kind);
+    let memory_ki = memory_ki(kind);
     let mut capacity = json!({
         "cpu": kind.cpus.to_string(), "ephemeral-storage": "104779756Ki", "hugepages-1Gi": "0", "hugepages-2Mi": "0",
         "memory": format!("{memory_ki}Ki"), "pods": kind.pods.to_string(),
     });
     let mut allocatable = json!({
-        "cpu": format!("{}m", kind.cpus * 1000 - reserved_cpu), "ephemeral-storage": "95491281146", "hugepages-1Gi": "0",
-        "hugepages-2Mi": "0", "memory": format!("{}Ki", memory_ki - (255 + 11 * u64::from(kind.pods) + 100) * 1024),
+        "cpu": format!("{cpu}m"), "ephemeral-storage": "95491281146", "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0", "memory": format!("{allocatable_ki}Ki"),
         "pods": kind.pods.to_string(),
     });
     if kind.gpus > 0 {
@@ -293,13 +436,7 @@ fn json(group: &Group, zone: &str, state: NodeState) -> Value {
             "operatingSystem": "linux", "osImage": "Amazon Linux 2023.9.20251105", "systemUUID": Hole::SystemUuid,
         },
     });
-    let labels = labels(group, zone);
-    let annotations = json!({
-        "alpha.kubernetes.io/provided-node-ip": Hole::Ip,
-        "csi.volume.kubernetes.io/nodeid": format!("{{\"ebs.csi.aws.com\":\"{}\"}}", Hole::Instance),
-        "node.alpha.kubernetes.io/ttl": "0",
-        "volumes.kubernetes.io/controller-managed-attach-detach": "true",
-    });
+    let (labels, annotations) = (&own.labels, &own.annotations);
     let owned = json!({ "metadata": { "annotations": annotations, "labels": labels }, "spec": { "providerID": "" } });
     json!({
         "metadata": {

@@ -12,7 +12,7 @@ use super::controllers::{self, Counts};
 use super::pod::{Pod, State};
 use super::seed::{Cluster, Size};
 use super::workload::{Controller, Workload};
-use super::{company, custom};
+use super::{company, custom, load};
 use crate::sim::catalog::{
     AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DISRUPTION_BUDGETS, EVENTS, NAMESPACES, ResourceId, SECRETS, SERVICES,
 };
@@ -147,7 +147,7 @@ fn around(workload: &Workload, counts: Counts, size: Size) -> Vec<(ResourceId, V
         })));
     }
     if workload.controller == Controller::Deployment && workload.team != "platform" && random.chance(500) {
-        let usage = random.between(12, 94);
+        let usage = i64::from(load::share(workload.uid));
         all.push((AUTOSCALERS, autoscaler(workload, usage, &meta(name, "HorizontalPodAutoscaler"))));
     }
     all
@@ -163,7 +163,7 @@ fn autoscaler(workload: &Workload, usage: i64, metadata: &Value) -> Value {
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name },
             "minReplicas": (workload.replicas / 2).max(1), "maxReplicas": workload.replicas * 2,
             "metrics": [{ "type": "Resource", "resource": { "name": "cpu",
-                "target": { "type": "Utilization", "averageUtilization": 70 } } }],
+                "target": { "type": "Utilization", "averageUtilization": usage } } }],
         },
         "status": {
             "currentReplicas": workload.replicas, "desiredReplicas": workload.replicas, "observedGeneration": 1,

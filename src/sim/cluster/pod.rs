@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kubelet;
 use super::node::Machine;
 use super::workload::{Templates, Workload};
 use crate::sim::encoding::template::{Fill, Filling, Hole, Short};
@@ -17,6 +18,9 @@ pub enum State {
     /// Runs again after its container was killed for its memory.
     OomRestarted,
     NotReady,
+    /// Runs again after its container failed, or was killed for its memory, and is not ready yet.
+    Starting,
+    OomStarting,
     CrashLoop,
     OomLoop,
     ImagePull,
@@ -25,6 +29,8 @@ pub enum State {
     /// The first init container runs.
     Initializing,
     InitCrash,
+    /// The scheduler has not looked at it yet.
+    New,
     /// No node fits.
     Pending,
     Gated,
@@ -33,7 +39,43 @@ pub enum State {
     Evicted,
     Terminating,
     /// Its node does not answer.
+    Silent,
+    /// Its node did not answer for so long that it was deleted.
     NodeLost,
+}
+
+/// What becomes of a pod once it has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fate {
+    #[default]
+    Fine,
+    /// Its container fails after so many seconds, time and again.
+    Crash(u32),
+    /// Its container takes too much memory after so many seconds, time and again.
+    OutOfMemory(u32),
+    /// It never gets ready.
+    NeverReady,
+    /// The registry does not have its image.
+    NoImage,
+    /// A secret that it refers to does not exist.
+    NoSecret,
+    /// Its first init container fails.
+    InitCrash,
+    /// Ends after so many seconds, as a job does.
+    Succeed(u32),
+    Fail(u32),
+}
+
+/// What only the pods have with which something is going on.
+#[derive(Debug, Clone, Default)]
+pub struct Going {
+    /// Counts the turns: what was due for an earlier one is no longer.
+    pub turn: u32,
+    pub fate: Fate,
+    /// Why no node takes it.
+    pub message: Option<Arc<str>>,
+    /// Seconds that it has left to end, once it is deleted.
+    pub grace: u32,
 }
 
 impl State {
@@ -44,6 +86,7 @@ impl State {
             | Self::Creating
             | Self::Initializing
             | Self::InitCrash
+            | Self::New
             | Self::Pending
             | Self::Gated => "Pending",
             Self::Succeeded => "Succeeded",
@@ -57,7 +100,7 @@ impl State {
     }
 
     pub fn has_node(self) -> bool {
-        !matches!(self, Self::Pending | Self::Gated)
+        !matches!(self, Self::New | Self::Pending | Self::Gated)
     }
 
     pub fn is_deleted(self) -> bool {
@@ -88,11 +131,40 @@ pub struct Pod {
     pub changed: i64,
     pub restarts: u32,
     pub ordinal: u32,
+    pub going: Option<Box<Going>>,
 }
+
+/// What the API gives a pod that does not say how long it takes to end.
+pub const GRACE_S: u32 = 30;
 
 impl Pod {
     pub fn node_name(&self) -> &str {
         self.node.as_ref().map_or("", |node| &node.name)
+    }
+
+    pub fn going(&self) -> Going {
+        self.going.as_deref().cloned().unwrap_or(Going { grace: GRACE_S, ..Going::default() })
+    }
+
+    pub fn fate(&self) -> Fate {
+        self.going.as_ref().map_or(Fate::Fine, |going| going.fate)
+    }
+
+    /// The number of the turn that it is in.
+    pub fn turn_number(&self) -> u32 {
+        self.going.as_ref().map_or(0, |going| going.turn)
+    }
+
+    /// Notes something about it, in place.
+    pub fn note(&mut self, note: impl FnOnce(&mut Going)) {
+        let mut going = self.going();
+        note(&mut going);
+        self.going = Some(Box::new(going));
+    }
+
+    /// Seconds that it has left to end, once it is deleted.
+    pub fn grace(&self) -> u32 {
+        self.going.as_ref().map_or(GRACE_S, |going| going.grace)
     }
 
     /// The same pod in another state.
@@ -115,8 +187,12 @@ impl Fill for Pod {
             Hole::Uid | Hole::Machine | Hole::SystemUuid => Filling::Short(Short::uuid(self.uid)),
             Hole::Created => Filling::Time(self.created),
             Hole::Changed | Hole::Heartbeat | Hole::TryStarted => Filling::Time(self.changed),
-            // Thirty seconds of grace.
-            Hole::Deleted => Filling::Time(self.changed + 30),
+            Hole::Deleted => Filling::Time(self.changed + i64::from(self.grace())),
+            Hole::Grace => Filling::Number(self.grace().into()),
+            Hole::Message => {
+                Filling::Text(self.going.as_ref().and_then(|going| going.message.as_deref()).unwrap_or_default())
+            }
+            Hole::BackOff => Filling::Short(kubelet::shown(kubelet::back_off_s(self.restarts))),
             Hole::Started => Filling::Time(self.changed.min(self.created + 4 + i64::from(self.ip % 7))),
             Hole::TryFinished => Filling::Time(self.changed - 14),
             Hole::LastStarted => Filling::Time(self.changed - 15 - i64::from(self.ip % 600)),

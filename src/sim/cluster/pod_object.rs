@@ -36,8 +36,9 @@ pub fn parts(workload: &Workload, state: State) -> Parts {
     let mut deleted = String::new();
     if state.is_deleted() {
         own["deletionTimestamp"] = Hole::Deleted.into();
-        own["deletionGracePeriodSeconds"] = 30.into();
-        deleted = format!(",\"deletionTimestamp\":\"{}\",\"deletionGracePeriodSeconds\":30", Hole::Deleted);
+        own["deletionGracePeriodSeconds"] = Hole::Grace.into();
+        deleted =
+            format!(",\"deletionTimestamp\":\"{}\",\"deletionGracePeriodSeconds\":\"{}\"", Hole::Deleted, Hole::Grace);
     }
     let mut json = Encoded::text("{\"metadata\":{").into_segments();
     json.push(Segment::Shared(Arc::clone(&shared.json_metadata)));
@@ -63,13 +64,18 @@ fn share(workload: &Workload, state: State) -> Shared {
         "resourceVersion": Hole::Version,
         "creationTimestamp": Hole::Created,
         "labels": workload.pod_labels(),
-        "ownerReferences": [workload.pod_owner()],
     });
-    if workload.controller != Controller::StatefulSet {
+    if workload.controller != Controller::Bare {
+        metadata["ownerReferences"] = json!([workload.pod_owner()]);
+    }
+    if !matches!(workload.controller, Controller::StatefulSet | Controller::Bare) {
         metadata["generateName"] = workload.generate_name().into();
     }
     if !workload.annotations.is_null() {
         metadata["annotations"] = workload.annotations.clone();
+    }
+    if !workload.finalizers.is_null() {
+        metadata["finalizers"] = workload.finalizers.clone();
     }
     let spec = spec(workload, state);
     let set = json!({
@@ -101,6 +107,13 @@ fn share(workload: &Workload, state: State) -> Shared {
 /// What admission, the scheduler and the defaults make of the workload's pod template.
 fn spec(workload: &Workload, state: State) -> Value {
     let mut spec = workload.pod_spec();
+    if workload.admitted {
+        // It was admitted when it was made: what stands there is all of it.
+        if state.has_node() {
+            spec["nodeName"] = Hole::Node.into();
+        }
+        return spec;
+    }
     let access = format!("kube-api-access-{}", Hole::Suffix);
     let mount =
         json!({ "name": access, "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount" });

@@ -14,11 +14,14 @@ fn condition(kind: &str, holds: bool, since: Hole) -> Value {
 /// The status of the workload's pods in `state`, with holes.
 pub fn status(workload: &Workload, state: State) -> Value {
     let mut status = json!({ "phase": state.phase(), "qosClass": workload.qos_class() });
+    if state == State::New {
+        return status;
+    }
     if !state.has_node() {
         let mut scheduled = condition("PodScheduled", false, Hole::Changed);
         let (reason, message) = match state {
             State::Gated => ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates".to_owned()),
-            _ => ("Unschedulable", workload.unschedulable_message()),
+            _ => ("Unschedulable", Hole::Message.to_string()),
         };
         scheduled["reason"] = reason.into();
         scheduled["message"] = message.into();
@@ -105,7 +108,8 @@ fn waiting(reason: &str, message: &str) -> Value {
 
 fn back_off(workload: &Workload, container: &Container) -> Value {
     let message = format!(
-        "back-off 5m0s restarting failed container={} pod={}_{}({})",
+        "back-off {} restarting failed container={} pod={}_{}({})",
+        Hole::BackOff,
         container.name,
         Hole::Name,
         workload.namespace,
@@ -214,22 +218,27 @@ fn container_status(workload: &Workload, state: State, at: usize, container: &Co
                 &format!("secret \"{}-database\" not found", workload.name),
             );
         }
-        State::Restarted | State::OomRestarted | State::CrashLoop | State::OomLoop => {
-            let killed = matches!(state, State::OomRestarted | State::OomLoop);
+        State::Restarted
+        | State::OomRestarted
+        | State::Starting
+        | State::OomStarting
+        | State::CrashLoop
+        | State::OomLoop => {
+            let killed = matches!(state, State::OomRestarted | State::OomStarting | State::OomLoop);
             let (code, reason) = if killed { (137, "OOMKilled") } else { (1, "Error") };
             let last = Hole::LastContainer(place);
             status["restartCount"] = Hole::Restarts.into();
-            if state.is_ready() {
-                status["state"] = json!({ "running": { "startedAt": Hole::TryStarted } });
-                status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::TryFinished, last);
-            } else {
-                status["ready"] = false.into();
+            status["ready"] = state.is_ready().into();
+            if matches!(state, State::CrashLoop | State::OomLoop) {
                 status["started"] = false.into();
                 status["state"] = back_off(workload, container);
                 status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::Changed, id);
+            } else {
+                status["state"] = json!({ "running": { "startedAt": Hole::TryStarted } });
+                status["lastState"] = terminated(code, reason, Hole::LastStarted, Hole::TryFinished, last);
             }
         }
-        State::Pending | State::Gated | State::Evicted => {}
+        State::Silent | State::New | State::Pending | State::Gated | State::Evicted => {}
     }
     status
 }

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
 use super::company::{self, Platform};
-use super::node::{GROUPS, Machine, NodeState, REGION, ZONES};
+use super::node::{GROUPS, Looks, Machine, NodeState, REGION, ZONES};
 use super::pod::{Pod, State};
 use super::workload::{Container, Controller, Templates, Workload, own_image};
 use crate::sim::random::Random;
@@ -28,7 +28,9 @@ pub struct Size {
 #[derive(Debug)]
 pub struct Cluster {
     pub size: Size,
-    pub machines: Vec<(Arc<Machine>, NodeState)>,
+    /// With how each is, and whether it is cordoned.
+    pub machines: Vec<(Arc<Machine>, NodeState, bool)>,
+    pub looks: Looks,
     pub workloads: Vec<Arc<Workload>>,
     /// Names with their pods, workload by workload.
     pub pods: Vec<(String, Pod)>,
@@ -43,6 +45,7 @@ impl Cluster {
         let mut cluster = Self {
             size,
             machines: machines(size),
+            looks: Looks::default(),
             workloads: Vec::new(),
             pods: Vec::with_capacity(size.pods as usize),
             templates: Templates::default(),
@@ -71,17 +74,19 @@ impl Cluster {
     pub fn pod(&mut self, workload: &Arc<Workload>, state: State, ordinal: u32, random: &mut Random) -> (String, Pod) {
         let now = self.size.now;
         let machine = match workload.controller {
-            Controller::DaemonSet => self.machines.get(ordinal as usize).map(|(machine, _)| Arc::clone(machine)),
+            Controller::DaemonSet => self.machines.get(ordinal as usize).map(|(machine, ..)| Arc::clone(machine)),
             _ => self.place(workload, random),
         };
         let lost = machine.as_ref().is_some_and(|machine| {
-            self.machines.iter().any(|(other, state)| other.uid == machine.uid && *state == NodeState::Unreachable)
+            self.machines.iter().any(|(other, state, _)| other.uid == machine.uid && *state == NodeState::Unreachable)
         });
         let state = if lost && state.has_node() { State::NodeLost } else { state };
         let oldest = machine.as_ref().map_or(workload.created, |machine| machine.created.max(workload.created));
         let created = match state {
             State::Creating | State::Initializing => now - random.between(2, 40),
-            State::Pending | State::Gated | State::ImagePull | State::ConfigError => now - random.between(60, 9000),
+            State::New | State::Pending | State::Gated | State::ImagePull | State::ConfigError => {
+                now - random.between(60, 9000)
+            }
             _ => oldest + random.between(0, (now - oldest).max(0) / 8),
         };
         let settled = created + random.between(6, 40);
@@ -95,28 +100,36 @@ impl Cluster {
             State::NodeLost => (now - random.between(400, 900), 0),
             State::Evicted | State::Failed => (created + random.between(60, 2 * DAY), 0),
             State::Succeeded => (created + random.between(20, 900), 0),
-            State::Pending | State::Gated => (created, 0),
+            State::New | State::Pending | State::Gated => (created, 0),
             _ => (settled, 0),
         };
-        self.addresses += 1;
-        let pod = Pod {
+        let mut pod = Pod {
             workload: Arc::clone(workload),
             template: self.templates.of(workload, state),
             state,
             node: machine.filter(|_| state.has_node()),
             uid: random.uid(),
-            // 100.64.0.0/10, the secondary range that large EKS clusters give to pods.
-            ip: u32::from(Ipv4Addr::new(100, 64, 0, 0)) + 256 + self.addresses,
+            ip: self.address(),
             created,
             changed: changed.clamp(created, now),
             restarts: u32::try_from(restarts).unwrap_or(0),
             ordinal,
+            going: None,
         };
+        if state == State::Pending {
+            pod.note(|going| going.message = Some(workload.unschedulable_message().into()));
+        }
         let name = match workload.controller {
             Controller::StatefulSet => format!("{}-{ordinal}", workload.name),
             _ => format!("{}{}", workload.generate_name(), random.suffix(5)),
         };
         (name, pod)
+    }
+
+    /// An address for a new pod.
+    pub fn address(&mut self) -> u32 {
+        self.addresses += 1;
+        super::pods::address(self.addresses)
     }
 
     /// The less loaded of two machines that fit, drawn by chance.
@@ -125,9 +138,9 @@ impl Cluster {
         let mut found = 0;
         for _ in 0..40 {
             let at = random.index(self.machines.len());
-            let Some((machine, state)) = self.machines.get(at) else { break };
+            let Some((machine, state, cordoned)) = self.machines.get(at) else { break };
             let fits = workload.groups.contains(&machine.group);
-            if !fits || matches!(state, NodeState::Cordoned | NodeState::DiskPressure) {
+            if !fits || *cordoned || *state == NodeState::DiskPressure {
                 continue;
             }
             if best.is_none_or(|best| self.load[at] < self.load[best]) {
@@ -141,11 +154,11 @@ impl Cluster {
         // A world too small to have the group at all runs everything anywhere.
         let at = best.or_else(|| (!self.machines.is_empty()).then(|| random.index(self.machines.len())))?;
         self.load[at] += workload.cpu();
-        self.machines.get(at).map(|(machine, _)| Arc::clone(machine))
+        self.machines.get(at).map(|(machine, ..)| Arc::clone(machine))
     }
 }
 
-fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState)> {
+fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState, bool)> {
     let mut random = Random::named(size.seed, "nodes");
     let mut groups: Vec<usize> = Vec::with_capacity(size.nodes as usize);
     for (group, share) in GROUPS.iter().map(|group| group.share).enumerate().skip(1) {
@@ -162,7 +175,7 @@ fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState)> {
             let name = format!("ip-{}.{REGION}.compute.internal", Ipv4Addr::from(ip).to_string().replace('.', "-"));
             let state = match at {
                 _ if size.nodes < 12 => NodeState::Ready,
-                5 => NodeState::Cordoned,
+                5 => NodeState::Ready,
                 7 => NodeState::Unreachable,
                 _ if random.chance(4) => NodeState::DiskPressure,
                 _ => NodeState::Ready,
@@ -177,7 +190,7 @@ fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState)> {
                 created: size.now
                     - if GROUPS[group].spot { random.between(600, 4 * DAY) } else { random.between(DAY, 30 * DAY) },
             };
-            (Arc::new(machine), state)
+            (Arc::new(machine), state, at == 5 && size.nodes >= 12)
         })
         .collect()
 }
@@ -289,7 +302,11 @@ fn blank(size: Size, namespace: &str, name: &str, controller: Controller, random
         version: format!("{}.{}.{}", random.between(1, 4), random.between(0, 48), random.between(0, 9)),
         cron_job: None,
         cluster_nodes: size.nodes,
+        template: None,
+        admitted: false,
+        finalizers: serde_json::Value::Null,
         shared: OnceLock::new(),
+        needs: OnceLock::new(),
     }
 }
 
@@ -371,7 +388,7 @@ fn service(size: Size, namespace: &str, team: &str, name: &str, stateful: bool, 
             ("aws-iam-token".to_owned(), "/var/run/secrets/eks.amazonaws.com/serviceaccount".to_owned()),
         ],
         probes: true,
-        sidecar: false,
+        ..Container::default()
     });
     let helper = |name: &str, image: &str, cpu: u32, sidecar: bool| Container {
         name: name.to_owned(),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::node::{ACCOUNT, GROUPS, REGION};
 use super::pod::State;
 use super::pod_object::{self, Shared};
+use super::scheduler::Needs;
 use crate::sim::encoding::template::{Hole, Short};
 use crate::sim::object::Template;
 use crate::sim::random::Random;
@@ -19,6 +20,8 @@ pub enum Controller {
     StatefulSet,
     DaemonSet,
     Job,
+    /// Nothing: a client made the pod itself.
+    Bare,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -39,6 +42,8 @@ pub struct Container {
     pub probes: bool,
     /// An init container that goes on running (`restartPolicy: Always`).
     pub sidecar: bool,
+    /// The container as a client gave it, in place of all but its name, image and requests.
+    pub given: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -66,23 +71,37 @@ pub struct Workload {
     pub version: String,
     /// The cron job that made this job.
     pub cron_job: Option<(String, u128)>,
+    /// The pod template as a client gave it, in place of what the fields say.
+    pub template: Option<Value>,
+    /// `template` is a pod that has been through admission.
+    pub admitted: bool,
+    pub finalizers: Value,
     /// How many nodes the cluster began with: unschedulable pods tell it.
     pub cluster_nodes: u32,
     /// What all its pods have in common, once it was needed.
     pub shared: OnceLock<Arc<Shared>>,
+    /// What its pods ask of a node, once it was needed.
+    pub needs: OnceLock<Needs>,
 }
 
 /// The pod templates that were needed so far: one for each workload and state.
 #[derive(Debug, Default)]
-pub struct Templates(HashMap<(u128, State), Arc<Template>>);
+pub struct Templates(HashMap<(usize, State), (Arc<Workload>, Arc<Template>)>);
+
+/// So many templates are kept before those of workloads that are gone go.
+const TEMPLATES: usize = 20_000;
 
 impl Templates {
     pub fn of(&mut self, workload: &Arc<Workload>, state: State) -> Arc<Template> {
+        if self.0.len() > TEMPLATES {
+            self.0.retain(|_, (_, template)| Arc::strong_count(template) > 1);
+        }
+        // The workload is kept along with its template, so that its address stays its own.
         let template = || {
-            let workload = Arc::clone(workload);
-            Arc::new(Template::new(move || pod_object::parts(&workload, state)))
+            let made_of = Arc::clone(workload);
+            (Arc::clone(workload), Arc::new(Template::new(move || pod_object::parts(&made_of, state))))
         };
-        Arc::clone(self.0.entry((workload.uid, state)).or_insert_with(template))
+        Arc::clone(&self.0.entry((Arc::as_ptr(workload).addr(), state)).or_insert_with(template).1)
     }
 }
 
@@ -96,6 +115,9 @@ impl Container {
     }
 
     pub fn resources(&self) -> Option<Value> {
+        if let Some(given) = &self.given {
+            return Some(given["resources"].clone()).filter(Value::is_object);
+        }
         if self.cpu == 0 {
             return None;
         }
@@ -174,6 +196,9 @@ impl Workload {
 
     /// The labels of the pod template.
     pub fn template_labels(&self) -> Value {
+        if let Some(template) = &self.template {
+            return template["metadata"]["labels"].clone();
+        }
         let mut labels = self.selector_labels();
         labels["app.kubernetes.io/version"] = self.version.clone().into();
         labels["app.kubernetes.io/part-of"] = self.part_of.clone().into();
@@ -191,6 +216,7 @@ impl Workload {
                 labels["controller-revision-hash"] = format!("{}-{}", self.name, self.hash).into();
                 labels["statefulset.kubernetes.io/pod-name"] = Hole::Name.into();
             }
+            Controller::Bare => {}
             Controller::DaemonSet => {
                 labels["controller-revision-hash"] = self.hash.clone().into();
                 labels["pod-template-generation"] = "3".into();
@@ -219,6 +245,7 @@ impl Workload {
             Controller::StatefulSet => ("apps/v1", "StatefulSet", self.name.clone(), self.uid),
             Controller::DaemonSet => ("apps/v1", "DaemonSet", self.name.clone(), self.uid),
             Controller::Job => ("batch/v1", "Job", self.name.clone(), self.uid),
+            Controller::Bare => return Value::Null,
         };
         owner(api_version, kind, &name, uid)
     }
@@ -281,8 +308,41 @@ impl Workload {
             .collect()
     }
 
+    /// Gives a stateful set's pod the volume of its own claim.
+    fn claims(&self, spec: &mut Value) {
+        let mounted =
+            self.containers.iter().any(|container| container.mounts.iter().any(|(volume, _)| volume == "data"));
+        if !mounted {
+            return;
+        }
+        let claim = json!({ "name": "data", "persistentVolumeClaim": { "claimName": format!("data-{}", Hole::Name) } });
+        match spec["volumes"].as_array_mut() {
+            Some(volumes) => volumes.insert(0, claim),
+            None => spec["volumes"] = json!([claim]),
+        }
+    }
+
+    /// The uid of what owns its pods.
+    pub fn owner_uid(&self) -> u128 {
+        match self.controller {
+            Controller::Deployment => self.set_uid,
+            _ => self.uid,
+        }
+    }
+
+    pub fn needs(&self) -> &Needs {
+        self.needs.get_or_init(|| Needs::of(self))
+    }
+
     /// The pod template's spec.
     pub fn pod_spec(&self) -> Value {
+        if let Some(template) = &self.template {
+            let mut spec = template["spec"].clone();
+            if self.controller == Controller::StatefulSet && !self.admitted {
+                self.claims(&mut spec);
+            }
+            return spec;
+        }
         let mut spec = json!({
             "containers": self.containers.iter().map(Container::spec).collect::<Vec<_>>(),
             "restartPolicy": if self.controller == Controller::Job { "Never" } else { "Always" },
@@ -293,13 +353,12 @@ impl Workload {
         if !self.init.is_empty() {
             spec["initContainers"] = self.init.iter().map(Container::spec).collect();
         }
-        let mut volumes = self.volumes();
-        if self.controller == Controller::StatefulSet {
-            let claim = format!("data-{}", Hole::Name);
-            volumes.insert(0, json!({ "name": "data", "persistentVolumeClaim": { "claimName": claim } }));
-        }
+        let volumes = self.volumes();
         if !volumes.is_empty() {
             spec["volumes"] = volumes.into();
+        }
+        if self.controller == Controller::StatefulSet {
+            self.claims(&mut spec);
         }
         if self.host_network {
             spec["hostNetwork"] = true.into();
@@ -322,7 +381,10 @@ impl Workload {
         if !tolerations.is_empty() {
             spec["tolerations"] = tolerations.into();
         }
-        if let [group] = self.groups[..] {
+        // A world too small to have the group at all runs everything anywhere.
+        if let [group] = self.groups[..]
+            && (group == 0 || self.cluster_nodes * GROUPS[group].share >= 100)
+        {
             let label = if GROUPS[group].karpenter { "karpenter.sh/nodepool" } else { "eks.amazonaws.com/nodegroup" };
             spec["nodeSelector"] = json!({ label: GROUPS[group].name });
         }

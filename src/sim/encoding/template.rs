@@ -38,6 +38,12 @@ pub enum Hole {
     Instance,
     Machine,
     SystemUuid,
+    /// Why no node takes the pod.
+    Message,
+    /// How long the kubelet waits before it tries again.
+    BackOff,
+    /// Seconds that a deleted pod has left to end.
+    Grace,
     /// The container's id; of the one before it.
     Container(u8),
     LastContainer(u8),
@@ -46,7 +52,7 @@ pub enum Hole {
 const FIRST: u32 = 0xE000;
 const CONTAINERS: u32 = 0xE100;
 const LAST_CONTAINERS: u32 = 0xE200;
-const PLAIN: [Hole; 20] = [
+const PLAIN: [Hole; 23] = [
     Hole::Name,
     Hole::Uid,
     Hole::Version,
@@ -67,6 +73,9 @@ const PLAIN: [Hole; 20] = [
     Hole::Instance,
     Hole::Machine,
     Hole::SystemUuid,
+    Hole::Message,
+    Hole::BackOff,
+    Hole::Grace,
 ];
 
 impl Hole {
@@ -98,7 +107,7 @@ impl Hole {
     }
 
     fn is_number(self) -> bool {
-        matches!(self, Self::Restarts)
+        matches!(self, Self::Restarts | Self::Grace)
     }
 }
 

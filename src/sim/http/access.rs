@@ -9,7 +9,11 @@ use crate::sim::faults::Faults;
 pub fn access_review(mut review: Value, faults: &Faults) -> Value {
     let asked = &review["spec"]["resourceAttributes"];
     let text = |name: &str| asked[name].as_str().unwrap_or_default();
-    let denied = !asked.is_null() && faults.forbids(text("verb"), text("resource"), text("namespace"));
+    let mut resource = text("resource").to_owned();
+    if !text("subresource").is_empty() {
+        resource = format!("{resource}/{}", text("subresource"));
+    }
+    let denied = !asked.is_null() && faults.forbids(text("verb"), &resource, text("namespace"));
     review["status"] =
         if denied { json!({ "allowed": false }) } else { json!({ "allowed": true, "reason": "demo user" }) };
     complete(review, "SelfSubjectAccessReview")
@@ -32,6 +36,15 @@ pub fn rules_review(mut review: Value, faults: &Faults) -> Value {
         "nonResourceRules": [{ "verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/readyz", "/version"] }],
     });
     complete(review, "SelfSubjectRulesReview")
+}
+
+/// A `SelfSubjectReview` with its answer: who the user is.
+pub fn self_review() -> Value {
+    let groups = ["system:masters", "system:authenticated"];
+    let review = json!({ "status": { "userInfo": { "username": "demo", "uid": "demo", "groups": groups } } });
+    let mut review = complete(review, "SelfSubjectReview");
+    review["apiVersion"] = "authentication.k8s.io/v1".into();
+    review
 }
 
 fn complete(mut review: Value, kind: &str) -> Value {

@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::{Stream, StreamExt, stream};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -35,6 +35,24 @@ pub fn failure(status: &Status, format: Format) -> Answer {
     let mut answer = whole(status.code, format.content_type(false), render::status(status, format));
     if let Some(seconds) = status.retry_after_s() {
         answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+/// The connection becomes a WebSocket.
+pub fn switching(accept: &str, protocol: &str) -> Answer {
+    let mut answer = whole(101, "text/plain", Bytes::new());
+    let headers = answer.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    for (name, value) in [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-accept", accept),
+        ("sec-websocket-protocol", protocol),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
     answer
 }

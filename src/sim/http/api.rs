@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::access;
 use super::answer::{self, Answer};
 use super::discovery;
+use super::exec::Upgrade;
 use super::list;
 use super::negotiate::{Format, Shape, negotiate};
 use super::query::Query;
@@ -21,8 +22,10 @@ use super::route::{Route, Target};
 use super::selector::Selector;
 use super::status::Status;
 use super::watch::Watch;
-use crate::sim::catalog::{ALL, DEFINITIONS, ResourceId};
+use super::write::Place;
+use crate::sim::catalog::{ALL, DEFINITIONS, PODS, ResourceId};
 use crate::sim::cluster::metrics;
+use crate::sim::encoding::{read, wire};
 use crate::sim::faults::Faults;
 use crate::sim::object::{Object, key};
 use crate::sim::owner::Owner;
@@ -42,13 +45,13 @@ pub struct Service {
 }
 
 /// A request, as far as its head tells.
-struct Call {
-    route: Route,
-    query: Query,
+pub struct Call {
+    pub route: Route,
+    pub query: Query,
     accept: String,
     gzip: bool,
     faults: Faults,
-    cut: Option<u64>,
+    pub cut: Option<u64>,
 }
 
 /// What the world says to a request before anything else is looked at.
@@ -59,7 +62,8 @@ enum Verdict {
 }
 
 impl Service {
-    pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub async fn answer(&self, mut request: Request<Incoming>) -> Answer {
+        let on = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let text =
             |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).unwrap_or_default();
@@ -90,6 +94,14 @@ impl Service {
         }
         let call = Call { route, query, accept, gzip, faults, cut };
         let patch = text(header::CONTENT_TYPE).to_owned();
+        if let Target::Resource { resource: PODS, namespace, name, subresource } = &call.route.target
+            && subresource == "exec"
+        {
+            let [key, protocols] =
+                [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_PROTOCOL].map(|name| text(name).to_owned());
+            let answered = self.exec(&call, namespace, name, Upgrade { key, protocols, on }).await;
+            return answered.unwrap_or_else(|status| answer::failure(&status, format));
+        }
         match self.dispatch(&call, &head.method, &path, &patch, body).await {
             Ok(answer) => answer,
             Err(status) => answer::failure(&status, format),
@@ -110,35 +122,29 @@ impl Service {
             Target::Discovery(at) if read => Ok(self.discovery(call, path, at.as_ref())),
             Target::Review(kind) if method == Method::POST => {
                 let review = json_body(body).await?;
-                let answer = if kind == "selfsubjectaccessreviews" {
-                    access::access_review(review, &call.faults)
-                } else {
-                    access::rules_review(review, &call.faults)
+                if !review.is_object() {
+                    return Err(Status::bad_request("the body is not an object"));
+                }
+                let answer = match kind.as_str() {
+                    "selfsubjectaccessreviews" => access::access_review(review, &call.faults),
+                    "selfsubjectrulesreviews" => access::rules_review(review, &call.faults),
+                    _ => access::self_review(),
                 };
                 Ok(answer::json(201, &answer))
             }
-            Target::Resource { resource, namespace, name, subresource }
-                if subresource.is_empty() || subresource == "status" =>
-            {
+            Target::Resource { resource, namespace, name, subresource } => {
                 let (resource, namespace, name) = (*resource, namespace.as_str(), name.as_str());
+                let whole = matches!(subresource.as_str(), "" | "status");
                 match call.route.verb {
-                    "list" => self.list(call, resource, namespace).await,
-                    "watch" if !resource.is_metrics() => self.watch(call, resource, namespace, name).await,
-                    "get" => self.get(call, resource, namespace, name).await,
-                    "delete" if !resource.is_metrics() => self.delete(resource, namespace, name).await,
-                    "patch" if !resource.is_metrics() => {
-                        let changes = match content_type.split(';').next().unwrap_or_default() {
-                            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-                                json_body(body).await?
-                            }
-                            _ => return Err(Status::unsupported_media_type()),
-                        };
-                        self.patch(call, resource, namespace, name, changes).await
-                    }
-                    _ => Err(Status::method_not_allowed()),
+                    "list" if whole => self.list(call, resource, namespace).await,
+                    "watch" if whole && !resource.is_metrics() => self.watch(call, resource, namespace, name).await,
+                    "get" if whole => self.get(call, resource, namespace, name).await,
+                    "get" if subresource == "log" && resource == PODS => self.logs(call, namespace, name).await,
+                    _ if resource.is_metrics() => Err(Status::method_not_allowed()),
+                    _ => self.write(call, Place { resource, namespace, name, subresource }, content_type, body).await,
                 }
             }
-            Target::Unknown | Target::Resource { .. } => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
+            Target::Unknown => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
             Target::Discovery(_) | Target::Review(_) => Err(Status::method_not_allowed()),
         }
     }
@@ -158,6 +164,12 @@ impl Service {
             ("/sim/churn", "PUT") => {
                 let churn = json_body(body).await?.as_f64().ok_or_else(|| Status::bad_request("not a number"))?;
                 self.owner.tell(move |world| world.churn = churn);
+                Ok(answer::json(200, &Value::Null))
+            }
+            ("/sim/speed", "PUT") => {
+                let speed = json_body(body).await?.as_f64().filter(|speed| *speed >= 0.0);
+                let speed = speed.ok_or_else(|| Status::bad_request("not a number that is 0 or more"))?;
+                self.owner.tell(move |world| world.speed = speed);
                 Ok(answer::json(200, &Value::Null))
             }
             ("/sim/requests", "GET") => {
@@ -184,7 +196,7 @@ impl Service {
         }
     }
 
-    async fn render(&self, call: &Call, resource: ResourceId) -> Result<Render, Status> {
+    pub async fn render(&self, call: &Call, resource: ResourceId) -> Result<Render, Status> {
         let (format, shape) = negotiate(&call.accept, resource.encoding().message.is_some())?;
         let include = match call.query.get("includeObject") {
             "None" => Include::None,
@@ -254,66 +266,29 @@ impl Service {
         let object = self.find(resource, namespace, name).await?;
         Ok(answer::whole(200, render.format.content_type(false), render.object(&object)))
     }
-
-    async fn delete(&self, resource: ResourceId, namespace: &str, name: &str) -> Result<Answer, Status> {
-        let at = key(namespace, name);
-        let gone = self.owner.ask(move |world| world.remove(resource, &at)).await.flatten();
-        let gone = gone.ok_or_else(|| Status::not_found(&resource, name))?;
-        Ok(answer::json(200, &Status::deleted(&resource, name, &gone.value()["metadata"]["uid"])))
-    }
-
-    /// A merge patch, which is all that lists-free strategic patches need too.
-    async fn patch(
-        &self,
-        call: &Call,
-        resource: ResourceId,
-        namespace: &str,
-        name: &str,
-        changes: Value,
-    ) -> Result<Answer, Status> {
-        let render = self.render(call, resource).await?;
-        let at = key(namespace, name);
-        let patched = self.owner.ask(move |world| {
-            let mut value = world.get(resource, &at)?.value();
-            let expected = changes["metadata"]["resourceVersion"].as_str();
-            if expected.is_some_and(|expected| value["metadata"]["resourceVersion"] != expected) {
-                return Some(None);
-            }
-            merge(&mut value, &changes);
-            Some(Some(world.put_value(resource, value)))
-        });
-        match patched.await.flatten() {
-            None => Err(Status::not_found(&resource, name)),
-            Some(None) => Err(Status::conflict(&resource, name)),
-            Some(Some(object)) => Ok(answer::whole(200, render.format.content_type(false), render.object(&object))),
-        }
-    }
 }
 
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(changes) = patch else {
-        target.clone_from(patch);
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    let Some(fields) = target.as_object_mut() else { return };
-    for (name, change) in changes {
-        if change.is_null() {
-            fields.remove(name);
-        } else {
-            merge(fields.entry(name.clone()).or_insert(Value::Null), change);
-        }
-    }
-}
-
-async fn json_body(body: Incoming) -> Result<Value, Status> {
+/// The body, if there is one.
+pub async fn optional_body(body: Incoming) -> Result<Option<Value>, Status> {
     let bytes =
         Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| Status::bad_request(error.to_string()))?;
-    serde_json::from_slice(&bytes.to_bytes())
+    let bytes = bytes.to_bytes();
+    if bytes.is_empty() { Ok(None) } else { parse(&bytes).map(Some) }
+}
+
+/// JSON, or an object in the API's protobuf encoding.
+fn parse(bytes: &[u8]) -> Result<Value, Status> {
+    if bytes.starts_with(wire::MAGIC) {
+        return read::object(bytes).ok_or_else(Status::unsupported_body);
+    }
+    serde_json::from_slice(bytes)
         .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+}
+
+pub async fn json_body(body: Incoming) -> Result<Value, Status> {
+    let bytes =
+        Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| Status::bad_request(error.to_string()))?;
+    parse(&bytes.to_bytes())
 }
 
 /// Logs the request and says whether it may go on.
@@ -344,10 +319,14 @@ fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &st
         throttle.requests -= 1;
         return Verdict::Refuse(Status::too_many_requests(throttle.retry_after_s));
     }
-    if let Target::Resource { resource, namespace, name, .. } = &route.target
-        && world.faults.forbids(route.verb, ALL[resource.index()].plural, namespace)
-    {
-        return Verdict::Refuse(Status::forbidden(route.verb, resource, namespace, name));
+    if let Target::Resource { resource, namespace, name, subresource } = &route.target {
+        let mut asked = ALL[resource.index()].plural.to_owned();
+        if !subresource.is_empty() {
+            asked = format!("{asked}/{subresource}");
+        }
+        if world.faults.forbids(route.verb, &asked, namespace) {
+            return Verdict::Refuse(Status::forbidden(route.verb, resource, namespace, name, subresource));
+        }
     }
     let streams = matches!(route.verb, "list" | "watch");
     let cut = world.faults.cut_after_bytes.filter(|_| streams && world.faults.cuts != Some(0));

@@ -5,7 +5,20 @@ use serde_json::{Value, json};
 use crate::sim::catalog::{ALL, Resource};
 
 pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-const REVIEWS: &str = "authorization.k8s.io";
+
+type Reviews = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// Groups (of version v1) whose objects are made, answered and never stored: plurals with their kinds.
+pub const REVIEWS: [Reviews; 2] = [
+    ("authentication.k8s.io", &[("selfsubjectreviews", "SelfSubjectReview")]),
+    (
+        "authorization.k8s.io",
+        &[
+            ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+            ("selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+        ],
+    ),
+];
 
 /// Groups with their versions, the core group first, in the order of the catalogue.
 fn groups() -> Vec<(&'static str, &'static str)> {
@@ -15,7 +28,7 @@ fn groups() -> Vec<(&'static str, &'static str)> {
             groups.push((resource.group, resource.version));
         }
     }
-    groups.push((REVIEWS, "v1"));
+    groups.extend(REVIEWS.iter().map(|(group, _)| (*group, "v1")));
     groups
 }
 
@@ -32,15 +45,11 @@ pub fn aggregated(core: bool) -> Value {
         .filter(|(group, _)| group.is_empty() == core)
         .map(|(group, version)| {
             let resources: Vec<_> = of(group, version).iter().map(|resource| discovered(resource)).collect();
-            let mut resources = Value::from(resources);
-            if group == REVIEWS {
-                resources = reviews()
-                    .map(|(plural, kind)| json!({
-                        "resource": plural, "scope": "Cluster", "verbs": ["create"], "singularResource": plural.trim_end_matches('s'),
-                        "responseKind": { "group": "", "version": "", "kind": kind },
-                    }))
-                    .into();
-            }
+            let reviews = reviews(group).map(|(plural, kind)| json!({
+                "resource": plural, "scope": "Cluster", "verbs": ["create"], "singularResource": plural.trim_end_matches('s'),
+                "responseKind": { "group": group, "version": version, "kind": kind },
+            }));
+            let resources: Vec<_> = resources.into_iter().chain(reviews).collect();
             json!({
                 "metadata": { "name": group, "creationTimestamp": null },
                 "versions": [{ "version": version, "freshness": "Current", "resources": resources }],
@@ -54,8 +63,9 @@ fn of(group: &str, version: &str) -> Vec<&'static Resource> {
     ALL.iter().filter(|resource| resource.group == group && resource.version == version).collect()
 }
 
-fn reviews() -> [(&'static str, &'static str); 2] {
-    [("selfsubjectaccessreviews", "SelfSubjectAccessReview"), ("selfsubjectrulesreviews", "SelfSubjectRulesReview")]
+/// The reviews of a group, if it has any.
+fn reviews(group: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    REVIEWS.iter().filter(move |one| one.0 == group).flat_map(|one| one.1)
 }
 
 fn discovered(resource: &Resource) -> Value {
@@ -67,10 +77,44 @@ fn discovered(resource: &Resource) -> Value {
     if !resource.short_names.is_empty() {
         value["shortNames"] = resource.short_names.into();
     }
+    let below: Vec<_> = subresources(resource)
+        .into_iter()
+        .map(|(name, [group, version, kind], verbs)| {
+            json!({ "subresource": name, "verbs": verbs,
+                "responseKind": { "group": group, "version": version, "kind": kind } })
+        })
+        .collect();
+    if !below.is_empty() {
+        value["subresources"] = below.into();
+    }
     if resource.group == "apps" || resource.plural == "pods" && resource.group.is_empty() {
         value["categories"] = json!(["all"]);
     }
     value
+}
+
+type Subresource = (&'static str, [&'static str; 3], &'static [&'static str]);
+
+/// What stands below the objects of a resource: name, group, version and kind, verbs.
+fn subresources(resource: &Resource) -> Vec<Subresource> {
+    const CHANGE: &[&str] = &["get", "patch", "update"];
+    let own = [resource.group, resource.version, resource.kind];
+    let scale = ("scale", ["autoscaling", "v1", "Scale"], CHANGE);
+    match resource.kind {
+        "Pod" if resource.group.is_empty() => {
+            vec![("eviction", ["policy", "v1", "Eviction"], &["create"]), ("status", own, CHANGE)]
+        }
+        "Deployment" | "ReplicaSet" | "StatefulSet" => vec![scale, ("status", own, CHANGE)],
+        "DaemonSet"
+        | "Job"
+        | "CronJob"
+        | "PodDisruptionBudget"
+        | "HorizontalPodAutoscaler"
+        | "Node"
+        | "Namespace"
+        | "Service" => vec![("status", own, CHANGE)],
+        _ => Vec::new(),
+    }
 }
 
 /// `/api`.
@@ -96,7 +140,7 @@ pub fn group_list() -> Value {
 pub fn resource_list(group: &str, version: &str) -> Value {
     let mut resources: Vec<Value> = of(group, version)
         .into_iter()
-        .map(|resource| {
+        .flat_map(|resource| {
             let mut value = json!({
                 "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
                 "kind": resource.kind, "verbs": resource.verbs(),
@@ -104,14 +148,16 @@ pub fn resource_list(group: &str, version: &str) -> Value {
             if !resource.short_names.is_empty() {
                 value["shortNames"] = resource.short_names.into();
             }
-            value
+            let below = subresources(resource).into_iter().map(|(name, [group, version, kind], verbs)| {
+                json!({ "name": format!("{}/{name}", resource.plural), "singularName": "", "kind": kind, "verbs": verbs,
+                    "namespaced": resource.namespaced, "group": group, "version": version })
+            });
+            std::iter::once(value).chain(below.collect::<Vec<_>>()).collect::<Vec<_>>()
         })
         .collect();
-    if group == REVIEWS {
-        resources.extend(reviews().map(|(plural, kind)| {
-            json!({ "name": plural, "singularName": plural.trim_end_matches('s'), "namespaced": false, "kind": kind, "verbs": ["create"] })
-        }));
-    }
+    resources.extend(reviews(group).map(|(plural, kind)| {
+        json!({ "name": plural, "singularName": plural.trim_end_matches('s'), "namespaced": false, "kind": kind, "verbs": ["create"] })
+    }));
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources })
 }

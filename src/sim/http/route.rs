@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::discovery;
 use super::query::{Query, decode};
 use crate::sim::catalog::{ALL, ResourceId};
 
@@ -63,12 +64,12 @@ fn target(path: &str) -> Target {
     };
     if rest.is_empty() {
         let known = ALL.iter().any(|resource| resource.group == group && resource.version == version);
-        let known = known || (group, version) == ("authorization.k8s.io", "v1");
+        let known = known || discovery::REVIEWS.iter().any(|one| (one.0, "v1") == (group, version));
         return if known { Target::Discovery(Some((group.to_owned(), version.to_owned()))) } else { Target::Unknown };
     }
-    if (group, version) == ("authorization.k8s.io", "v1") {
+    if let Some((_, kinds)) = discovery::REVIEWS.iter().find(|one| (one.0, "v1") == (group, version)) {
         return match rest {
-            [review @ ("selfsubjectaccessreviews" | "selfsubjectrulesreviews")] => Target::Review((*review).to_owned()),
+            [review] if kinds.iter().any(|(plural, _)| plural == review) => Target::Review((*review).to_owned()),
             _ => Target::Unknown,
         };
     }

@@ -31,12 +31,12 @@ pub struct Server {
     pub service: Arc<Service>,
     pub acceptor: TlsAcceptor,
     pub counters: Arc<Counters>,
-    /// Connections end when its value changes, the server when its sender is gone.
-    pub drops: watch::Receiver<u64>,
+    /// Connections end when their values change, the server when the sender of the first is gone.
+    pub drops: [watch::Receiver<u64>; 2],
 }
 
 impl Server {
-    pub fn new(owner: Owner, identity: &Identity, address: SocketAddr, drops: watch::Receiver<u64>) -> Self {
+    pub fn new(owner: Owner, identity: &Identity, address: SocketAddr, drops: [watch::Receiver<u64>; 2]) -> Self {
         Self {
             service: Arc::new(Service { owner, address: address.to_string() }),
             acceptor: Arc::clone(&identity.config).into(),
@@ -46,23 +46,26 @@ impl Server {
     }
 
     pub async fn run(mut self, listener: TcpListener) {
-        self.drops.mark_unchanged();
+        self.drops.iter_mut().for_each(watch::Receiver::mark_unchanged);
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         self.counters.connections.fetch_add(1, Ordering::Relaxed);
-                        tokio::spawn(self.clone().connection(stream));
+                        let mut own = self.clone();
+                        // What broke before does not concern it.
+                        own.drops.iter_mut().for_each(watch::Receiver::mark_unchanged);
+                        tokio::spawn(own.connection(stream));
                     }
                     // Out of file handles: connections that end give some back.
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 },
-                changed = self.drops.changed() => if changed.is_err() { return },
+                changed = self.drops[0].changed() => if changed.is_err() { return },
             }
         }
     }
 
-    async fn connection(mut self, stream: TcpStream) {
+    async fn connection(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let link = self.service.owner.ask(|world| (world.faults.bandwidth, world.faults.latency_ms)).await;
         let Some((bandwidth, latency_ms)) = link else { return };
@@ -70,7 +73,7 @@ impl Server {
             // A slow link shows in the handshake already.
             tokio::time::sleep(Duration::from_millis(latency_ms)).await;
         }
-        let Self { service, acceptor, counters, .. } = self;
+        let Self { service, acceptor, counters, drops: [mut drops, mut breaks] } = self;
         let serve = async {
             let Ok(stream) = acceptor.accept(Link::new(stream, bandwidth)).await else { return };
             let answer = service_fn(|request| {
@@ -79,11 +82,14 @@ impl Server {
                 async move { Ok::<_, Infallible>(service.answer(request).await) }
             });
             // An error here is the client's going away, or a fault that was asked for.
-            let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await;
+            let connection =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer);
+            let _ = connection.with_upgrades().await;
         };
         tokio::select! {
             () = serve => {}
-            _ = self.drops.changed() => {}
+            _ = drops.changed() => {}
+            _ = breaks.changed() => {}
         }
     }
 }

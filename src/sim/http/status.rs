@@ -4,6 +4,14 @@ use serde_json::{Value, json};
 
 use crate::sim::catalog::Resource;
 
+fn named(resource: &Resource, name: &str) -> Value {
+    let mut details = json!({ "name": name, "kind": resource.plural });
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.into();
+    }
+    details
+}
+
 /// An answer that is a `Status` object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
@@ -31,7 +39,7 @@ impl Status {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
-    pub fn forbidden(verb: &str, resource: &Resource, namespace: &str, name: &str) -> Self {
+    pub fn forbidden(verb: &str, resource: &Resource, namespace: &str, name: &str, subresource: &str) -> Self {
         let subject =
             if name.is_empty() { resource.qualified() } else { format!("{} \"{name}\"", resource.qualified()) };
         let scope = if namespace.is_empty() {
@@ -40,8 +48,10 @@ impl Status {
             format!("in the namespace \"{namespace}\"")
         };
         let message = format!(
-            "{subject} is forbidden: User \"demo\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}",
-            resource.plural, resource.group
+            "{subject} is forbidden: User \"demo\" cannot {verb} resource \"{}{}\" in API group \"{}\" {scope}",
+            resource.plural,
+            if subresource.is_empty() { String::new() } else { format!("/{subresource}") },
+            resource.group
         );
         let mut details = json!({ "kind": resource.plural });
         if !resource.group.is_empty() {
@@ -54,11 +64,8 @@ impl Status {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        let mut details = json!({ "name": name, "kind": resource.plural });
-        if !resource.group.is_empty() {
-            details["group"] = resource.group.into();
-        }
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).details(details)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified()))
+            .details(named(resource, name))
     }
 
     pub fn method_not_allowed() -> Self {
@@ -77,7 +84,7 @@ impl Status {
              latest version and try again",
             resource.qualified()
         );
-        Self::new(409, "Conflict", message).details(json!({ "name": name, "kind": resource.plural }))
+        Self::new(409, "Conflict", message).details(named(resource, name))
     }
 
     /// The version from which to watch is forgotten.
@@ -92,10 +99,85 @@ impl Status {
         Self::new(410, "Expired", message)
     }
 
-    pub fn unsupported_media_type() -> Self {
-        let message = "the body of the request was in an unknown format - accepted media types include: \
-            application/merge-patch+json, application/strategic-merge-patch+json";
+    /// A body in an encoding, or of a kind, that is not served.
+    pub fn unsupported_body() -> Self {
+        let message = "the body of the request was in an unknown format - accepted media types include: application/json, \
+            application/vnd.kubernetes.protobuf";
         Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    pub fn unsupported_patch() -> Self {
+        let message = "the body of the request was in an unknown format - accepted media types include: \
+            application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json";
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// A patch that does not fit its object.
+    pub fn bad_patch(message: &str) -> Self {
+        Self::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {message}"))
+            .details(json!({}))
+    }
+
+    pub fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", resource.qualified());
+        Self::new(409, "AlreadyExists", message).details(named(resource, name))
+    }
+
+    /// A precondition names another object of the same name.
+    pub fn other_uid(resource: &Resource, name: &str, asked: &str, found: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition ({asked}) does not match the UID in \
+             record ({found}). The object might have been deleted and then recreated",
+            resource.qualified()
+        );
+        Self::new(409, "Conflict", message).details(named(resource, name))
+    }
+
+    /// A field that is wrong; `cause` is the machine's word for how.
+    pub fn invalid(resource: &Resource, name: &str, field: &str, message: &str, cause: &str) -> Self {
+        let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
+        let mut details = named(resource, name);
+        details["kind"] = resource.kind.into();
+        details["causes"] = json!([{ "reason": cause, "message": message, "field": field }]);
+        let text = format!("{}{group} \"{name}\" is invalid: {field}: {message}", resource.kind);
+        Self::new(422, "Invalid", text).details(details)
+    }
+
+    /// Nothing new comes into a namespace that is being deleted.
+    pub fn terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
+        let because = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let message = format!("{} \"{name}\" is forbidden: {because}", resource.qualified());
+        let mut details = named(resource, name);
+        let text = format!("namespace {namespace} is being terminated");
+        details["causes"] =
+            json!([{ "reason": "NamespaceTerminating", "message": text, "field": "metadata.namespace" }]);
+        Self::new(403, "Forbidden", message).details(details)
+    }
+
+    /// An eviction that its disruption budget does not allow now.
+    pub fn budget_spent(budget: &str, needs: u32, has: u32) -> Self {
+        let message = if has <= needs {
+            format!("The disruption budget {budget} needs {needs} healthy pods and has {has} currently")
+        } else {
+            format!("The disruption budget {budget} does not allow evicting pods currently")
+        };
+        Self::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+            .details(json!({ "causes": [{ "reason": "DisruptionBudget", "message": message }] }))
+    }
+
+    /// An eviction whose disruption budget has not been counted yet.
+    pub fn budget_behind(budget: &str) -> Self {
+        let message = format!("The disruption budget {budget} is still being processed by the server.");
+        Self::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.").details(
+            json!({ "retryAfterSeconds": 10, "causes": [{ "reason": "DisruptionBudget", "message": message }] }),
+        )
+    }
+
+    /// An eviction of a pod that more than one disruption budget guards: it never succeeds.
+    pub fn several_budgets() -> Self {
+        let message =
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        Self::new(500, "", message)
     }
 
     pub fn watch_list_disabled() -> Self {
@@ -131,10 +213,8 @@ impl Status {
 
     /// What was done, as the answer to a deletion.
     pub fn deleted(resource: &Resource, name: &str, uid: &Value) -> Value {
-        let mut details = json!({ "name": name, "kind": resource.plural, "uid": uid });
-        if !resource.group.is_empty() {
-            details["group"] = resource.group.into();
-        }
+        let mut details = named(resource, name);
+        details["uid"] = uid.clone();
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details })
     }
 
@@ -145,8 +225,11 @@ impl Status {
     pub fn value(&self) -> Value {
         let mut value = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
-            "reason": self.reason, "code": self.code,
+            "code": self.code,
         });
+        if !self.reason.is_empty() {
+            value["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             value["details"] = self.details.clone();
         }

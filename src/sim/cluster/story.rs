@@ -1,0 +1,219 @@
+//! Stories: what goes on in the demo's cluster, line by line, and what a visitor may try.
+//!
+//! A story is data and a few lines; what the lines do stands where it is done.
+
+use std::sync::Arc;
+
+use super::incident;
+use super::life::Due;
+use super::lifecycle;
+use super::node::NodeState;
+use super::pod::Fate;
+use crate::sim::catalog::{DEPLOYMENTS, NODES};
+use crate::sim::clock::Moment;
+use crate::sim::faults::{Faults, Grant};
+use crate::sim::object::{Body, key};
+use crate::sim::world::World;
+
+/// A named beginning, and what follows from it.
+#[derive(Debug)]
+pub struct Story {
+    pub name: &'static str,
+    /// One line for the list.
+    pub about: &'static str,
+    /// What to try, a line each.
+    pub tries: &'static [&'static str],
+    /// The size that it needs, in nodes and pods; `None`: what the command line says.
+    pub size: Option<(u32, u32)>,
+    lines: &'static [(Moment, Line)],
+}
+
+/// What a story has happen.
+#[derive(Debug, Clone, Copy)]
+enum Line {
+    /// The next release of this deployment is a bad one.
+    BadRelease(&'static str, &'static str, Fate),
+    /// A node of this group falls silent, and comes back.
+    NodeSilent(usize),
+    NodeBack,
+    /// The connections of all clients break.
+    Drop,
+    Slow(u64),
+    /// The token is no longer good for so many requests.
+    Expire(u32),
+    /// The user may read these namespaces and nothing else.
+    Restrict(&'static [&'static str]),
+}
+
+const fn at(seconds: i64) -> Moment {
+    incident::seconds(seconds)
+}
+
+/// All stories; the first is told where none is named.
+pub static STORIES: [Story; 7] = [
+    Story {
+        name: "calm-day",
+        about: "an ordinary day: releases, autoscaling, a cron job, a few restarts",
+        tries: &[
+            "Ctrl-Z shows what is not well",
+            "Enter on a deployment shows its pods; l their logs",
+            "0 shows all namespaces",
+        ],
+        size: None,
+        lines: &[],
+    },
+    Story {
+        name: "deployment-gone-wrong",
+        about: "a release of payments/api crashes, one of checkout/web has no image",
+        tries: &[
+            "open deployments: payments/api does not get on, and keeps its old pods alive",
+            "Enter on it, then on the pod that restarts: its events say why",
+            "kubectl rollout undo deployment/api -n payments mends it",
+        ],
+        size: None,
+        lines: &[
+            (at(8), Line::BadRelease("payments", "api", Fate::Crash(3))),
+            (at(20), Line::BadRelease("checkout", "web", Fate::NoImage)),
+            (at(45), Line::BadRelease("search", "query", Fate::NeverReady)),
+        ],
+    },
+    Story {
+        name: "node-not-ready",
+        about: "a node falls silent; five minutes later its pods move; later it comes back",
+        tries: &[
+            "open nodes: one turns NotReady after a few seconds",
+            "its pods are not ready at once, and are replaced after five minutes (try --speed 20)",
+            "stateful pods wait for their node: they must not run twice",
+        ],
+        size: None,
+        lines: &[(at(10), Line::NodeSilent(0)), (at(780), Line::NodeBack)],
+    },
+    Story {
+        name: "flaky-network",
+        about: "connections break every half minute, and answers are slow in between",
+        tries: &["watch the stream's state in the header: the table stays, and says how old it is"],
+        size: None,
+        lines: &[
+            (at(12), Line::Drop),
+            (at(30), Line::Slow(400)),
+            (at(42), Line::Drop),
+            (at(70), Line::Slow(0)),
+            (at(72), Line::Drop),
+            (at(100), Line::Slow(1500)),
+            (at(104), Line::Drop),
+            (at(140), Line::Slow(0)),
+        ],
+    },
+    Story {
+        name: "expired-credentials",
+        about: "after half a minute the token is refused for a while, as when a session ends",
+        tries: &["what was loaded stays on the screen; the header says that the login has expired"],
+        size: None,
+        lines: &[(at(30), Line::Expire(40)), (at(31), Line::Drop), (at(180), Line::Expire(0))],
+    },
+    Story {
+        name: "restricted-user",
+        about: "a user who may read two namespaces and nothing of the cluster",
+        tries: &[
+            "open pods: only payments and checkout can be read",
+            "open nodes or secrets: the screen says which right is missing",
+        ],
+        size: None,
+        lines: &[(0, Line::Restrict(&["payments", "checkout"]))],
+    },
+    Story {
+        name: "100000-pods",
+        about: "five thousand nodes and a hundred thousand pods",
+        tries: &["filter with / and sort by any column: nothing waits"],
+        size: Some((5_000, 100_000)),
+        lines: &[],
+    },
+];
+
+impl Story {
+    pub fn find(name: &str) -> Option<&'static Self> {
+        STORIES.iter().find(|story| story.name == name)
+    }
+
+    /// When its last line has come, in seconds of the world's time.
+    pub fn length_s(&self) -> i64 {
+        self.lines.last().map_or(0, |(at, _)| at / 1000)
+    }
+}
+
+/// Sets a story up: what holds from its beginning.
+pub fn prepare(world: &mut World, story: &'static Story) {
+    world.story = Some(story);
+    story.lines.iter().filter(|(after, _)| *after == 0).for_each(|(_, line)| tell(world, *line));
+}
+
+/// Begins a story in a world that lives.
+pub fn begin(world: &mut World, story: &'static Story) {
+    prepare(world, story);
+    world.life.incidents = true;
+    for (place, (after, _)) in story.lines.iter().enumerate().filter(|(_, (after, _))| *after > 0) {
+        world.life.clock.after(*after, Due::Line(place));
+    }
+}
+
+/// The next line comes.
+pub fn line(world: &mut World, at: usize) {
+    if let Some((_, line)) = world.story.and_then(|story| story.lines.get(at)) {
+        tell(world, *line);
+    }
+}
+
+fn tell(world: &mut World, line: Line) {
+    match line {
+        Line::BadRelease(namespace, name, fate) => {
+            let wanted = key(namespace, name);
+            // A small world may not have it: then another has the bad luck.
+            let unlucky = match world.get(DEPLOYMENTS, &wanted) {
+                Some(_) => Some(wanted),
+                None => world.snapshot(DEPLOYMENTS, "").objects.last().map(|object| Arc::clone(&object.key)),
+            };
+            if let Some(key) = unlucky {
+                incident::deploy(world, &key, Some(fate));
+            }
+        }
+        Line::NodeSilent(group) => {
+            let nodes = world.snapshot(NODES, "").objects;
+            let healthy = nodes.iter().filter_map(|object| match &object.body {
+                Body::Node(node) if node.look.state == NodeState::Ready && !node.look.cordoned => Some(node),
+                _ => None,
+            });
+            let mut healthy = healthy.filter(|node| node.machine.group == group);
+            if let Some(node) = healthy.next() {
+                world.life.silent = Some(Arc::clone(&node.machine.name));
+                lifecycle::turn(world, &node.machine.name, NodeState::Unreachable);
+            }
+        }
+        Line::NodeBack => {
+            if let Some(name) = world.life.silent.take() {
+                lifecycle::turn(world, &name, NodeState::Ready);
+            }
+        }
+        Line::Drop => world.drops.send_modify(|count| *count += 1),
+        Line::Slow(ms) => world.faults.latency_ms = ms,
+        Line::Expire(requests) => world.faults.unauthorized = requests,
+        Line::Restrict(namespaces) => {
+            let grants = namespaces.iter().map(|namespace| Grant::reader(namespace)).collect();
+            world.faults = Faults { grants: Some(grants), ..world.faults.clone() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stories_are_found_by_their_names_and_say_what_to_try() {
+        for story in &STORIES {
+            assert!(std::ptr::eq(Story::find(story.name).unwrap(), story));
+            assert!(!story.name.contains(char::is_whitespace) && !story.tries.is_empty());
+            assert!(story.lines.is_sorted_by_key(|(at, _)| *at), "{}", story.name);
+        }
+        assert!(Story::find("no such").is_none());
+    }
+}

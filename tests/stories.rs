@@ -1,0 +1,39 @@
+//! Every story for its whole length, at high speed, with the real program attached.
+
+#[path = "demo/mod.rs"]
+mod demo;
+#[path = "pty/mod.rs"]
+mod pty;
+
+use std::time::{Duration, Instant};
+
+use demo::{Demo, still, wait};
+use ekscope::sim::{self, STORIES};
+
+/// How fast the world's time goes here.
+const SPEED: f64 = 120.0;
+/// No story takes longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn every_story_can_be_watched_to_its_end() {
+    for story in STORIES.iter().filter(|story| story.size.is_none()) {
+        let live = sim::Options { nodes: 12, pods: 200, live: true, speed: SPEED, story: Some(story), ..still() };
+        let demo = Demo::start(live);
+        let restricted = story.name == "restricted-user";
+        let arguments: &[&str] = if restricted { &["pods", "-n", "payments"] } else { &["pods", "-A"] };
+        let mut session = demo.open(arguments, (140, 40));
+        session.wait_text("Running");
+        let deadline = Instant::now() + PATIENCE;
+        let end = story.length_s() + 120;
+        while wait(demo.server.stats()).lived_s < end {
+            assert!(Instant::now() < deadline, "{} does not come to its end", story.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        session.wait_text("pods(");
+        session.send(":q\r");
+        assert_eq!(session.end(), 0, "{}", story.name);
+        let log = demo.place.log();
+        assert!(!log.contains("panicked"), "{}: {log}", story.name);
+    }
+}
