@@ -22,7 +22,7 @@ mod pty;
 use std::collections::BTreeSet;
 
 use demo::{Demo, still, wait, with_faults};
-use ekscope::sim::{Faults, Forbid, Handle, RequestLog, Throttle, WatchListFault};
+use ekscope::sim::{self, Faults, Forbid, Handle, RequestLog, Throttle, WatchListFault};
 use pty::Session;
 use serde_json::Value;
 
@@ -108,6 +108,23 @@ fn rows_of_a_server_that_is_gone_stay_and_are_called_stale() {
     session.wait("the end of staleness", |screen| !screen.contents().contains("stale"));
     session.wait_text("● live");
     assert_eq!(lists(&demo.requests()), before, "a watch goes on from its version");
+}
+
+/// The first page fills the screen, the whole list is streamed after it: nobody tells of what is deleted between the two.
+#[test]
+fn a_row_of_the_first_page_that_is_deleted_before_the_rest_comes_does_not_stay() {
+    let demo = Demo::start(sim::Options { pods: 150, ..still() });
+    let rows = names(&demo.rows(&["pods", "-A"]));
+    let (namespace, name) = rows.iter().take(25).find(|(_, name)| name.len() <= 18).expect("a short name");
+    demo.server.set_faults(Faults { hold: vec!["watch".to_owned()], ..Faults::default() });
+    let before = lists(&demo.requests());
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text(name);
+    until(|| lists(&demo.requests()) == before + 2);
+    delete(&demo.server, &format!("/api/v1/namespaces/{namespace}/pods/{name}"));
+    demo.server.set_faults(Faults::default());
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    assert!(!session.text().contains(name.as_str()), "{}", session.text());
 }
 
 #[test]
@@ -254,8 +271,7 @@ fn where_the_cluster_is_forbidden_namespaces_are_shown() {
 fn a_server_without_watch_lists_is_asked_for_one_once() {
     for watch_list in [WatchListFault::Invalid, WatchListFault::ErrorEvent] {
         // More pods than the first page holds: only then is a stream asked for.
-        let demo =
-            Demo::start(ekscope::sim::Options { pods: 400, ..with_faults(Faults { watch_list, ..Faults::default() }) });
+        let demo = Demo::start(sim::Options { pods: 400, ..with_faults(Faults { watch_list, ..Faults::default() }) });
         let mut session = demo.open(&["pods", "-A"], SIZE);
         session.wait_text(&format!("pods(all)[{}]", demo.pods()));
         session.send(":secrets\r");

@@ -35,6 +35,8 @@ use crate::sim::world::World;
 
 /// No client of a demo sends more.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// How often a request that is held looks whether it may go on.
+const HELD: Duration = Duration::from_millis(5);
 
 /// What all requests share.
 #[derive(Debug)]
@@ -89,6 +91,9 @@ impl Service {
             Some(Verdict::Hang) => std::future::pending().await,
             None => return answer::failure(&Status::internal("the server is shutting down"), format),
         };
+        while !faults.hold.is_empty() && self.holds(route.verb).await {
+            tokio::time::sleep(HELD).await;
+        }
         if faults.latency_ms > 0 {
             tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
         }
@@ -106,6 +111,10 @@ impl Service {
             Ok(answer) => answer,
             Err(status) => answer::failure(&status, format),
         }
+    }
+
+    async fn holds(&self, verb: &'static str) -> bool {
+        self.owner.ask(move |world| world.faults.hold.iter().any(|held| held == verb)).await == Some(true)
     }
 
     async fn dispatch(
