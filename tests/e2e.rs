@@ -20,7 +20,7 @@ mod pty;
 #[path = "pty/random.rs"]
 mod random;
 
-use std::net::TcpListener;
+use std::{net::TcpListener, time::Instant};
 
 use demo::{Demo, Place, still};
 use pty::Session;
@@ -474,4 +474,23 @@ fn random_keys_pastes_and_sizes_break_nothing() {
     session.wait_text("pods(argocd)[");
     leave(session);
     assert!(!demo.place.log().contains("panicked"), "{}", demo.place.log());
+}
+
+#[test]
+fn the_screen_is_drawn_anew_without_asking_the_terminal_anything() {
+    let demo = Demo::start(still());
+    let mut session = demo.open(&["pods", "-A"], (120, 30));
+    session.wait_text("Running");
+    session.wait_text("● live");
+    let before = session.raw().len();
+    session.send("\x12");
+    let drawn = || String::from_utf8_lossy(&session.raw()[before..]).into_owned();
+    // A cell that did not change is written again.
+    let deadline = Instant::now() + pty::PATIENCE;
+    while !drawn().contains("NAMESPACE") {
+        assert!(Instant::now() < deadline, "{:?}", drawn());
+        std::thread::yield_now();
+    }
+    // An answer would have to come through the keyboard, whose reader does not pass it on.
+    assert!(!drawn().contains("\x1b[6n"), "{:?}", drawn());
 }

@@ -32,6 +32,8 @@ use crate::{
 
 /// How long batches may be applied before the screen is looked at again.
 const BUDGET: Duration = Duration::from_millis(6);
+/// What takes longer in one go can be felt.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// Runs the program on the terminal until the user leaves; gives the exit code.
 pub async fn run(
@@ -60,7 +62,9 @@ pub async fn run(
         let due = last_frame.is_none_or(|at| at.elapsed() >= between);
         if model.dirty || (data && due) {
             model.world.settle();
+            let started = Instant::now();
             let wake = terminal.draw(&mut model, frame::draw)?;
+            slow("a frame", started);
             model.wake = wake;
             model.dirty = false;
             data = false;
@@ -91,6 +95,7 @@ pub async fn run(
             Woken::Input(None) => return Ok(0),
             Woken::Input(Some(event)) => {
                 replan = true;
+                let started = Instant::now();
                 let effects = update::input(&mut model, Input::from(event));
                 runtime.run(effects, &mut model, &mut terminal, &mut input);
                 // Keys that are already there are taken together: a paste is one frame.
@@ -102,6 +107,7 @@ pub async fn run(
                     let effects = update::input(&mut model, Input::from(event));
                     runtime.run(effects, &mut model, &mut terminal, &mut input);
                 }
+                slow("input", started);
             }
             Woken::Message(None) => return Ok(0),
             Woken::Message(Some(first)) => {
@@ -117,6 +123,7 @@ pub async fn run(
                     }
                     next = if started.elapsed() < BUDGET { messages.try_recv().ok() } else { None };
                 }
+                slow("data", started);
             }
             Woken::Timer => {
                 // The deadline was a frame, an age, the end of a glow or of a note, or a stream to be closed.
@@ -134,6 +141,14 @@ enum Woken {
     Input(Option<crossterm::event::Event>),
     Message(Option<(Generation, Message)>),
     Timer,
+}
+
+/// Says in the log what kept the loop from everything else.
+fn slow(what: &str, started: Instant) {
+    let took = started.elapsed();
+    if took > SLOW {
+        tracing::debug!(milliseconds = took.as_millis(), "{what} took long");
+    }
 }
 
 /// Milliseconds since 1970.

@@ -16,7 +16,10 @@ use crossterm::{
     },
 };
 use futures_util::StreamExt;
-use ratatui::{Frame, backend::CrosstermBackend};
+use ratatui::{
+    Frame,
+    backend::{Backend as _, ClearType, CrosstermBackend},
+};
 use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::model::Model;
@@ -62,8 +65,11 @@ impl Terminal {
 
     /// Forgets what the screen shows, so that the next frame is drawn whole.
     pub fn clear(&mut self) {
-        // What cannot be cleared is drawn over all the same.
-        let _ = self.inner.clear();
+        // `Terminal::clear` would ask the terminal where its cursor is and wait for the answer, which the keyboard's reader
+        // takes: two seconds, every time. What cannot be cleared is drawn over all the same.
+        let _ = self.inner.backend_mut().clear_region(ClearType::All);
+        // One buffer is blank after every frame; now what was drawn last is forgotten too.
+        self.inner.swap_buffers();
     }
 
     /// Gives the screen back, stops as the shell's Ctrl-Z would, and takes the screen again on `fg`.
