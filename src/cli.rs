@@ -359,6 +359,7 @@ fn open(first: &First, common: &Common) -> Result<u8, Problem> {
         dirs: Some(dirs),
         first_line: first.line(),
         first_scope: common.scope(),
+        writing: None,
     };
     self::runtime()?.block_on(app::run(model, runtime, messages))
 }
@@ -467,6 +468,7 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
         dirs: None,
         first_line: Some(get.view.join(" ")),
         first_scope: common.scope(),
+        writing: None,
     };
     let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };
     let text = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes))?;

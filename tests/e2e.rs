@@ -464,7 +464,7 @@ fn random_keys_pastes_and_sizes_break_nothing() {
     let demo = Demo::start(ekscope::sim::Options { churn: 200.0, ..still() });
     let mut session = demo.open(&["pods", "-A"], WIDE);
     session.wait_text("Running");
-    let mut random = Random(2026);
+    let mut random = Random::new(2026);
     for _ in 0..1_500 {
         random.act(&mut session);
     }

@@ -349,7 +349,7 @@ fn random_keys_break_nothing() {
     let seconds = env::var("EKSCOPE_RANDOM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let mut session = rig.place.open(&["pods", "-A"], SIZE);
     session.wait_text("Running");
-    let mut random = Random(seconds);
+    let mut random = Random::new(seconds);
     let (started, mut acts) = (Instant::now(), 0_u32);
     while started.elapsed() < Duration::from_secs(seconds) {
         random.act(&mut session);

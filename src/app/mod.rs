@@ -32,6 +32,10 @@ use crate::{
 
 /// How long batches may be applied before the screen is looked at again.
 const BUDGET: Duration = Duration::from_millis(6);
+/// One part in so many of the time goes into frames that nobody asked for with a key: a slow machine, or a wide screen on
+/// which everything moves, gets fewer of them, but never fewer than one in so long.
+const SHARE: u32 = 25;
+const SLOWEST: Duration = Duration::from_millis(200);
 /// What takes longer in one go can be felt.
 const SLOW: Duration = Duration::from_millis(100);
 
@@ -48,7 +52,8 @@ pub async fn run(
     let mut data = false;
     // Whether the views may want other streams than before.
     let mut replan = true;
-    let between = Duration::from_secs(1) / model.config.ui.frame_rate.max(1);
+    let fastest = Duration::from_secs(1) / model.config.ui.frame_rate.max(1);
+    let mut between = fastest;
     let start = runtime.start(&mut model);
     runtime.run(start, &mut model, &mut terminal, &mut input);
     model.dirty = true;
@@ -61,17 +66,18 @@ pub async fn run(
         // What the user did is drawn at once, data when a frame is due.
         let due = last_frame.is_none_or(|at| at.elapsed() >= between);
         if model.dirty || (data && due) {
-            model.world.settle();
             let started = Instant::now();
+            model.world.settle();
             let wake = terminal.draw(&mut model, frame::draw)?;
             slow("a frame", started);
+            between = fastest.max(started.elapsed() * SHARE).min(SLOWEST);
             model.wake = wake;
             model.dirty = false;
             data = false;
             last_frame = Some(Instant::now());
         }
         if let Some(code) = model.quit {
-            runtime.save_now(&model);
+            runtime.leave(&model);
             return Ok(code);
         }
         let deadline = next_wake(&model, data, last_frame, between);

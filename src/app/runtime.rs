@@ -1,7 +1,7 @@
 //! Carries out what the app asks for: orders to the sources, the clipboard, files, the terminal. The only place where an
 //! effect becomes something that happens.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread::JoinHandle};
 
 use super::{
     effect::Effect,
@@ -39,6 +39,8 @@ pub struct Runtime {
     pub first_line: Option<String>,
     /// Namespaces that the command line asked for.
     pub first_scope: Option<Scope>,
+    /// What is still being written; the next waits for it, so that the newest stays.
+    pub writing: Option<JoinHandle<()>>,
 }
 
 impl Runtime {
@@ -153,26 +155,37 @@ impl Runtime {
         effects
     }
 
-    fn remember(&self, kind: PromptKind, line: String) {
+    fn remember(&mut self, kind: PromptKind, line: String) {
         let Some(dirs) = &self.dirs else { return };
         let path = dirs.state.join(history_file(kind));
-        off_the_loop("history", move || history::append(&path, &line));
+        self.write(move || history::append(&path, &line));
     }
 
-    /// Writes what is to be remembered before the program ends: a thread of its own would not live to do it.
-    pub fn save_now(&self, model: &Model) {
-        if let Some(dirs) = &self.dirs
-            && let Err(problem) = model.state.save(&dirs.state.join("state.json"))
-        {
-            tracing::warn!("{problem}");
+    fn save(&mut self, model: &Model) {
+        let Some(dirs) = &self.dirs else { return };
+        let (path, state): (PathBuf, State) = (dirs.state.join("state.json"), model.state.clone());
+        self.write(move || state.save(&path));
+    }
+
+    /// Writes on a thread of its own, after what came before; what goes wrong is logged.
+    fn write(&mut self, write: impl FnOnce() -> Result<(), Problem> + Send + 'static) {
+        let before = self.writing.take();
+        let spawned = std::thread::Builder::new().name("writing".to_owned()).spawn(move || {
+            before.map(JoinHandle::join);
+            if let Err(problem) = write() {
+                tracing::warn!("{problem}");
+            }
+        });
+        match spawned {
+            Ok(thread) => self.writing = Some(thread),
+            Err(error) => tracing::warn!("cannot write what is to be remembered: {error}"),
         }
     }
 
-    /// Writes what is to be remembered, off the loop.
-    fn save(&self, model: &Model) {
-        let Some(dirs) = &self.dirs else { return };
-        let (path, state): (PathBuf, State) = (dirs.state.join("state.json"), model.state.clone());
-        off_the_loop("state", move || state.save(&path));
+    /// Remembers how the program is left; ends when everything is written.
+    pub fn leave(&mut self, model: &Model) {
+        self.save(model);
+        self.writing.take().map(JoinHandle::join);
     }
 }
 
@@ -181,18 +194,6 @@ pub fn history_file(kind: PromptKind) -> &'static str {
     match kind {
         PromptKind::Command => "commands",
         PromptKind::Filter => "filters",
-    }
-}
-
-/// Writes on a thread of its own; what goes wrong is logged.
-fn off_the_loop(name: &str, write: impl FnOnce() -> Result<(), Problem> + Send + 'static) {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if let Err(problem) = write() {
-            tracing::warn!("{problem}");
-        }
-    });
-    if let Err(error) = spawned {
-        tracing::warn!("cannot write {name}: {error}");
     }
 }
 

@@ -342,7 +342,7 @@ pub struct Drill {
 /// A kind of rows. Those with a file of their own are in the registry; the generic one stands for all others.
 pub trait Kind: Sized + 'static {
     /// What is kept of an object; small, without pointers into what was received.
-    type Row: PartialEq + Send + std::fmt::Debug + 'static;
+    type Row: PartialEq + Send + Sync + std::fmt::Debug + 'static;
     const DEFINITION: Definition;
 
     fn columns() -> &'static [Column<Self::Row>];

@@ -10,7 +10,7 @@ use super::{
     value::{NONE, Value, key_is_whole},
     world::World,
 };
-use crate::kinds::KindId;
+use crate::{kinds::KindId, util::parallel};
 
 /// The namespaces that a view shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -260,14 +260,12 @@ impl Lens {
         self.narrowed = false;
         self.members += 1;
         // By slot, as they lie in memory: in the natural order every row would be a cache miss.
-        let mut flags = std::mem::take(&mut self.flags);
-        flags.clear();
-        flags.extend({
+        self.flags = parallel::parts(rows.slots(), |range| {
             let mut filter = Filter::new(self, world, rows, now);
-            (0..slot(rows.slots())).map(move |id| filter.flag(id))
-        });
-        self.total = flags.iter().map(|flag| usize::from(flag & IN_SCOPE)).sum();
-        self.flags = flags;
+            range.map(|id| filter.flag(slot(id))).collect::<Vec<_>>()
+        })
+        .concat();
+        self.total = self.flags.iter().map(|flag| usize::from(flag & IN_SCOPE)).sum();
     }
 
     /// Orders anew what is shown.
@@ -287,12 +285,11 @@ impl Lens {
 
     /// Sorts what is in natural order by a column, and keeps the keys.
     fn sort_by(&mut self, column: usize, order: &mut Vec<u32>, world: &World, rows: &dyn Rows) {
-        self.keys = vec![0; rows.slots()];
-        for (id, flag) in (0..).zip(&self.flags) {
-            if flag & SHOWN != 0 {
-                self.keys[id as usize] = rows.value(id, column, world).key();
-            }
-        }
+        let key = |id: usize| {
+            let shown = self.flags[id] & SHOWN != 0;
+            if shown { rows.value(slot(id), column, world).key() } else { 0 }
+        };
+        self.keys = parallel::parts(rows.slots(), |range| range.map(key).collect::<Vec<_>>()).concat();
         // Within a namespace the natural order is the order of names: no two of them need to be compared.
         let by_name = rows.columns().get(column).is_some_and(|column| column.id == "name");
         let mut run = 0_u32;
@@ -300,9 +297,11 @@ impl Lens {
         let mut sorted: Vec<(u128, u32, u32)> = order
             .iter()
             .map(|&id| {
-                let namespace = rows.meta(id).map(|meta| meta.namespace).filter(|_| by_name);
-                run += u32::from(last != namespace);
-                last = namespace;
+                if by_name {
+                    let namespace = rows.meta(id).map(|meta| meta.namespace);
+                    run += u32::from(last != namespace);
+                    last = namespace;
+                }
                 (self.keys[id as usize], id, run)
             })
             .collect();
@@ -316,7 +315,7 @@ impl Lens {
             })
         };
         // Stable, on top of the natural order: ties need no comparison of names.
-        sorted.sort_by(|a, b| if by_name && a.2 == b.2 { Ordering::Equal } else { compare(a, b) });
+        parallel::sort(&mut sorted, |a, b| if by_name && a.2 == b.2 { Ordering::Equal } else { compare(a, b) });
         order.clear();
         if self.sort.descending {
             // Groups of equals keep their order, and what is unknown stays last.
@@ -338,15 +337,18 @@ impl Lens {
         let mut flags = std::mem::take(&mut self.flags);
         let mut order = std::mem::take(&mut self.order);
         // Few by their order, many as they lie in memory.
-        let mut filter = Filter::new(self, world, rows, now);
         if order.len() < flags.len() / 8 {
+            let mut filter = Filter::new(self, world, rows, now);
             for &id in &order {
                 flags[id as usize] = filter.flag(id);
             }
         } else {
-            for (id, flag) in (0..).zip(&mut flags).filter(|(_, flag)| **flag & SHOWN != 0) {
-                *flag = filter.flag(id);
-            }
+            flags = parallel::parts(flags.len(), |range| {
+                let mut filter = Filter::new(self, world, rows, now);
+                let look = |id: usize| if flags[id] & SHOWN == 0 { flags[id] } else { filter.flag(slot(id)) };
+                range.map(look).collect::<Vec<_>>()
+            })
+            .concat();
         }
         order.retain(|&id| flags[id as usize] & SHOWN != 0);
         self.flags = flags;

@@ -116,7 +116,7 @@ pub enum Covers {
 }
 
 /// One kind's rows, seen without their type.
-pub trait Rows: Any {
+pub trait Rows: Any + Sync {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     fn len(&self) -> usize;

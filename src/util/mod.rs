@@ -1,7 +1,9 @@
-//! Small pure helpers without a home of their own: ages, quantities, suggestions, TOML with places. They know nothing of
+//! Small pure helpers without a home of their own: ages, quantities, suggestions, TOML with places, work shared
+//! between cores. They know nothing of
 //! the rest.
 
 pub mod age;
 pub mod document;
+pub mod parallel;
 pub mod quantity;
 pub mod suggest;

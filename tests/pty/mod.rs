@@ -185,6 +185,11 @@ impl Session {
         self.shared.lock().parser.screen().alternate_screen()
     }
 
+    /// Whether the program has let go of the terminal.
+    pub fn ended(&self) -> bool {
+        self.shared.lock().ended
+    }
+
     /// Waits for the program to end; gives its exit code.
     pub fn end(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;

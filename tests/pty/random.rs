@@ -1,16 +1,24 @@
 //! What a cat on the keyboard does, the same for the same seed.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::pty::Session;
 
 /// SplitMix64: the same keys in every run.
-pub struct Random(pub u64);
+pub struct Random {
+    state: u64,
+    /// What was done last, for whoever asks what broke the program.
+    recent: VecDeque<String>,
+}
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed, recent: VecDeque::new() }
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -22,14 +30,28 @@ impl Random {
 
     /// A key, a paste, a mouse button or a new size; now and then what was sent is drawn before more comes.
     pub fn act(&mut self, session: &mut Session) {
-        match self.below(40) {
+        assert!(!session.ended(), "the program left after {:?}\n{}", self.recent, session.text());
+        let act = match self.below(40) {
             0 => {
                 let size = |most| u16::try_from(1 + most).expect("a size");
-                session.resize(size(self.below(300)), size(self.below(100)));
+                let (columns, rows) = (size(self.below(300)), size(self.below(100)));
+                session.resize(columns, rows);
+                format!("{columns}x{rows}")
             }
-            1..6 => drop(session.wait_for(Duration::from_millis(30), |_| false)),
-            _ => session.send(KEYS[self.below(KEYS.len())]),
+            1..6 => {
+                session.wait_for(Duration::from_millis(30), |_| false);
+                "…".to_owned()
+            }
+            _ => {
+                let key = KEYS[self.below(KEYS.len())];
+                session.send(key);
+                key.to_owned()
+            }
+        };
+        if self.recent.len() == 100 {
+            self.recent.pop_front();
         }
+        self.recent.push_back(act);
     }
 }
 
