@@ -1,5 +1,18 @@
 //! Every story for its whole length, at high speed, with the real program attached.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::large_stack_arrays,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
 #[path = "demo/mod.rs"]
 mod demo;
 #[path = "pty/mod.rs"]

@@ -65,11 +65,11 @@ impl Files for Disk {
 
 /// Replaces a file whole or not at all: whoever reads it sees the old text or the new one. Only its owner may read it.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Two threads may write the same file.
+    static WRITES: AtomicU32 = AtomicU32::new(0);
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    // Two threads may write the same file.
-    static WRITES: AtomicU32 = AtomicU32::new(0);
     name.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(name);
     let written = private(fs::OpenOptions::new().write(true).create(true).truncate(true))

@@ -28,6 +28,14 @@ pub struct Wish {
     pub common: u16,
 }
 
+impl Wish {
+    /// Cells that may go without loss, but for the sign that they went. What texts have in common was measured on other
+    /// rows perhaps than the width was.
+    fn silent(&self) -> u16 {
+        self.common.saturating_sub(1).min(self.width)
+    }
+}
+
 /// Where a column stands: its index among the wishes, and its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
@@ -54,17 +62,16 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
             .iter()
             .map(|&column| {
                 let wish = wishes[column];
-                let telling = wish.width - wish.common.saturating_sub(1).min(wish.width);
-                let least = if shortened && wish.shrinks { telling.min(SHORT) } else { wish.width };
+                let least =
+                    if shortened && wish.shrinks { (wish.width - wish.silent()).min(SHORT) } else { wish.width };
                 u32::from(least)
             })
             .sum();
         let gaps = u32::try_from(kept.len().saturating_sub(1)).unwrap_or(0) * u32::from(GAP);
         cells + gaps
     };
-    let telling = |kept: &[usize]| {
-        need(kept, false) - kept.iter().map(|&column| u32::from(wishes[column].common.saturating_sub(1))).sum::<u32>()
-    };
+    let telling =
+        |kept: &[usize]| need(kept, false) - kept.iter().map(|&column| u32::from(wishes[column].silent())).sum::<u32>();
     loop {
         let worst = kept.iter().copied().enumerate().max_by_key(|&(at, column)| (wishes[column].rank, at));
         let Some((at, column)) = worst else { break };
@@ -79,9 +86,9 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
     let mut over = need(&kept, false).saturating_sub(u32::from(width));
     // First what tells nothing goes, but for a sign that it went.
     for (at, &column) in kept.iter().enumerate().filter(|&(_, &column)| wishes[column].shrinks) {
-        let spare = u32::from(wishes[column].common.saturating_sub(1)).min(over);
-        widths[at] = widths[at].saturating_sub(clamp(spare as usize));
-        over -= spare;
+        let spare = wishes[column].silent().min(u16::try_from(over).unwrap_or(u16::MAX));
+        widths[at] -= spare;
+        over -= u32::from(spare);
     }
     // The widest shrinking column gives first.
     while over > 0 {
@@ -236,6 +243,16 @@ mod tests {
         assert_eq!(widths(48), [30, 16]);
         assert_eq!(widths(43), [30, 11], "all but the sign");
         assert_eq!(widths(42), [29, 11], "then the widest");
+    }
+
+    #[test]
+    fn more_in_common_than_there_is_room_for() {
+        let long = Wish { common: 40, rank: 7, shrinks: true, ..wish(20, 7) };
+        for width in 0..80 {
+            let slots = fit(&[wish(30, 0), long, wish(10, 8)], width, 0);
+            assert!(slots.iter().all(|slot| slot.x + slot.width <= width), "{width}: {slots:?}");
+        }
+        assert_eq!(fit(&[wish(30, 0), long], 52, 0).len(), 2);
     }
 
     #[test]
