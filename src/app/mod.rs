@@ -34,7 +34,7 @@ use crate::{
 const BUDGET: Duration = Duration::from_millis(6);
 /// One part in so many of the time goes into frames that nobody asked for with a key: a slow machine, or a wide screen on
 /// which everything moves, gets fewer of them, but never fewer than one in so long.
-const SHARE: u32 = 25;
+const SHARE: u32 = 40;
 const SLOWEST: Duration = Duration::from_millis(200);
 /// What takes longer in one go can be felt.
 const SLOW: Duration = Duration::from_millis(100);
