@@ -8,7 +8,7 @@ use std::{
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::Screen;
+use super::{Screen, status::soon};
 use crate::{
     kinds::KindId,
     problem::Problem,
@@ -537,11 +537,6 @@ impl TableView {
             })
             .collect()
     }
-}
-
-/// When something happens, in whole seconds from now.
-pub fn soon(seconds: i64) -> String {
-    if seconds > 0 { format!("in {seconds}s") } else { "now".to_owned() }
 }
 
 /// What stands in the place of rows when there are none: five different screens, each with what to do next.
