@@ -271,6 +271,8 @@ fn where_the_cluster_is_forbidden_namespaces_are_shown() {
     session.wait_text("argocd-redis");
     drop(session);
     assert_eq!(demo.rows(&["pods", "-A"]).len(), demo.pods(), "the namespaces together have all");
+    let said = String::from_utf8_lossy(&demo.place.get(&["pods", "-A"]).stderr).into_owned();
+    assert!(said.contains("these are the pods of amazon-cloudwatch, argocd, "), "{said}");
 
     let demo = Demo::start(with_faults(Faults {
         forbid: vec![Forbid { verb: "*".into(), resource: "pods".into(), namespace: None }],

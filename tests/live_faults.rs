@@ -404,7 +404,8 @@ fn a_plugin_that_does_not_sign_in_is_named_and_leaves_the_screen_alone() {
             &["did not finish", "stopped after 1s", "may be waiting for an answer"][..],
         ),
         (
-            "printf 'Enter MFA code: ' > /dev/tty; read code || { echo 'nobody to ask for the code' >&2; exit 1; }",
+            "{ printf 'Enter MFA code: ' > /dev/tty; } 2> /dev/null\n\
+             read code || { echo 'nobody to ask for the code' >&2; exit 1; }",
             &["failed", "exit status: 1", "nobody to ask for the code"],
         ),
         ("echo 'your session has expired' >&2; exit 1", &["failed", "exit status: 1: your session has expired"]),
@@ -418,7 +419,12 @@ fn a_plugin_that_does_not_sign_in_is_named_and_leaves_the_screen_alone() {
         let written = String::from_utf8_lossy(&session.raw()).into_owned();
         assert!(!written.contains("Enter MFA code"), "it has no terminal to ask on");
         if let Ok(pid) = std::fs::read_to_string(place.path("sign-in.pid")) {
-            assert!(!Path::new("/proc").join(pid.trim()).exists(), "it is gone when it is given up");
+            // Given up, it ends; one that has ended has no command line.
+            let deadline = Instant::now() + pty::PATIENCE;
+            while std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty()) {
+                assert!(Instant::now() < deadline, "the plugin lives on");
+                std::thread::yield_now();
+            }
         }
         let output = place.get(&["pods", "-A"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

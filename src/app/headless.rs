@@ -16,6 +16,7 @@ use crate::{
     problem::Problem,
     sources::{Message, runner::Generation},
     store::{
+        lens::Scope,
         stream::StreamState,
         usage::MetricsState,
         value::{Align, Value},
@@ -42,14 +43,20 @@ pub struct Wishes {
     pub wide: bool,
 }
 
-/// Waits until the view is complete and gives its text. What is cut on the way is taken up again, as on screen, for as
+/// The text of a view, and what there is to say beside it.
+pub struct Printed {
+    pub text: String,
+    pub remark: Option<Problem>,
+}
+
+/// Waits until the view is complete and prints it. What is cut on the way is taken up again, as on screen, for as
 /// long as an answer may take.
 pub async fn run(
     mut model: Model,
     mut runtime: Runtime,
     mut messages: mpsc::Receiver<(Generation, Message)>,
     wishes: &Wishes,
-) -> Result<String, Problem> {
+) -> Result<Printed, Problem> {
     let mut effects = runtime.start(&mut model);
     let patience = model.config.connection.request_timeout;
     let mut broken: Option<(Instant, Problem)> = None;
@@ -92,7 +99,18 @@ pub async fn run(
             effects = std::mem::take(&mut model.outbox);
         }
     }
-    print(&mut model, wishes)
+    Ok(Printed { text: print(&mut model, wishes)?, remark: remark(&model) })
+}
+
+/// That not everything is shown that was asked for, where the user may not see it.
+fn remark(model: &Model) -> Option<Problem> {
+    let view = model.table().filter(|view| !matches!(view.lens.scope, Scope::Only(_)))?;
+    let namespaces = model.streams.granted.get(&view.kind)?.join(", ");
+    let plural = &model.world.kind(view.kind).plural;
+    Some(
+        Problem::new(format!("these are the {plural} of {namespaces}"))
+            .because("you may not list those of the cluster"),
+    )
 }
 
 /// Why a stream broke that is not whole yet and may come right by itself.
