@@ -471,8 +471,11 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
         writing: None,
     };
     let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };
-    let text = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes))?;
-    write_out(&text);
+    let printed = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes))?;
+    if let Some(remark) = printed.remark {
+        tell(&format!("ekscope: {remark}"));
+    }
+    write_out(&printed.text);
     Ok(0)
 }
 

@@ -37,8 +37,8 @@
 //!   dropped. One message declaration serves protobuf and JSON ([`kinds::wire`]).
 //! - **Interning on the sources' side.** Decoding interns; what is new travels with its batch
 //!   ([`store::intern::Fresh`]), so the world needs no lock to read and ids agree because batches are applied in order.
-//! - **The first request of a cluster is a small page.** It fills the screen, counts the rest and measures the link
-//!   before it is decided how to load it: WatchList where the link is fast, compressed pages where it is not.
+//! - **Every list begins with a small page.** It fills the screen and counts the rest; a cluster's very first measures the
+//!   link before it is decided how to load the rest: WatchList where the link is fast, compressed pages where it is not.
 //! - **Identity, not position.** Cursor and marks hold uids; slots of a table are reused only after every lens has seen
 //!   them go.
 //! - **Keys draw at once, data at most 30 times a second, an idle screen never.**

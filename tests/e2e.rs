@@ -131,6 +131,11 @@ fn drill(size: (u16, u16)) {
     let demo = Demo::start(still());
     let mut session = demo.open(&["nodes"], size);
     session.wait_text("nodes(all)[6]");
+    // What is counted and measured takes room from the names.
+    session.wait_text(&format!("pods {} ", demo.pods()));
+    if size == WIDE {
+        session.wait_text("metrics fresh");
+    }
     session.send("/!ip-10-0-0-15\r");
     session.wait_text("nodes(all)[5/6]");
     session.send("jj");

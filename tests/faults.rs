@@ -55,6 +55,20 @@ fn names(rows: &[Value]) -> BTreeSet<(String, String)> {
     rows.iter().map(|row| (text(row, "namespace"), text(row, "name"))).collect()
 }
 
+/// The rows without what changes by itself: time goes on, and metrics are measured anew.
+fn lasting(rows: &[Value]) -> Vec<serde_json::Map<String, Value>> {
+    let lasting = |row: &Value| {
+        let mut row = row.as_object().expect("a row").clone();
+        row.retain(|column, value| {
+            let measured =
+                ["cpu", "mem"].contains(&column.as_str()) || column.contains("%cpu") || column.contains("%mem");
+            !measured && !column.contains("age") && !column.contains("seen") && !value.is_null()
+        });
+        row
+    };
+    rows.iter().map(lasting).collect()
+}
+
 /// Deletes an object, as another client would.
 fn delete(server: &Handle, path: &str) {
     wait(async {
@@ -257,6 +271,8 @@ fn where_the_cluster_is_forbidden_namespaces_are_shown() {
     session.wait_text("argocd-redis");
     drop(session);
     assert_eq!(demo.rows(&["pods", "-A"]).len(), demo.pods(), "the namespaces together have all");
+    let said = String::from_utf8_lossy(&demo.place.get(&["pods", "-A"]).stderr).into_owned();
+    assert!(said.contains("these are the pods of amazon-cloudwatch, argocd, "), "{said}");
 
     let demo = Demo::start(with_faults(Faults {
         forbid: vec![Forbid { verb: "*".into(), resource: "pods".into(), namespace: None }],
@@ -316,21 +332,77 @@ fn protobuf_and_json_give_the_same_rows() {
         let other = demo.rows(&[kind, "-A", "--encoding", "json"]);
         assert!(!one.is_empty(), "{kind}");
         assert_eq!(names(&one), names(&other), "{kind}");
-        let still = |row: &Value| {
-            let mut row = row.as_object().expect("a row").clone();
-            // Time goes on, and metrics are measured anew.
-            row.retain(|column, value| {
-                !column.contains("age")
-                    && !column.contains("seen")
-                    && !["cpu", "mem", "%cpu", "%mem"].contains(&column.as_str())
-                    && !column.contains("%cpu")
-                    && !column.contains("%mem")
-                    && !value.is_null()
-            });
-            row
-        };
-        assert_eq!(one.iter().map(still).collect::<Vec<_>>(), other.iter().map(still).collect::<Vec<_>>(), "{kind}");
+        assert_eq!(lasting(&one), lasting(&other), "{kind}");
     }
     let log = demo.requests();
     assert!(log.requests.iter().any(|request| request.accept.starts_with("application/vnd.kubernetes.protobuf")));
+}
+
+#[test]
+fn a_server_that_refuses_protobuf_is_asked_for_it_once() {
+    let demo = Demo::start(sim::Options { pods: 150, ..still() });
+    let rows = demo.rows(&["pods", "-A"]);
+    assert_eq!(rows.len(), demo.pods());
+    for verbs in [&["list"][..], &["watch"], &["list", "watch"]] {
+        let no_protobuf: Vec<String> = verbs.iter().map(|&verb| verb.to_owned()).collect();
+        demo.server.set_faults(Faults { no_protobuf, ..Faults::default() });
+        assert_eq!(lasting(&demo.rows(&["pods", "-A"])), lasting(&rows), "{verbs:?}");
+
+        wait(demo.server.clear_requests());
+        let asked = |path: &str| {
+            let log = demo.requests();
+            let refused = |verb: &str, accept: &str| verbs.contains(&verb) && accept.contains("protobuf");
+            log.requests.iter().filter(|one| one.path == path && refused(&one.verb, &one.accept)).count()
+        };
+        let mut session = pods(&demo);
+        let known = watches(&demo.requests());
+        demo.server.drop_connections();
+        until(|| watches(&demo.requests()) > known);
+        session.wait_text("● live");
+        assert_eq!(asked(PODS), 1, "{verbs:?}: a stream that comes back knows it");
+        session.send(":secrets\r");
+        session.wait_text("Opaque");
+        session.wait_text("● live");
+        assert_eq!(asked("/api/v1/secrets"), 0, "{verbs:?}: and so does another");
+        assert!(!session.text().contains("cannot"), "{verbs:?}: nobody need know\n{}", session.text());
+    }
+}
+
+#[test]
+fn a_script_gets_all_rows_or_an_error() {
+    let demo = Demo::start(sim::Options { pods: 150, ..still() });
+    let views = [&["pods", "-A"][..], &["nodes"]];
+    let whole = views.map(|view| lasting(&demo.rows(view)));
+    let cut = |cuts| Faults { cut_after_bytes: Some(30_000), cuts, ..Faults::default() };
+    for (view, whole) in views.iter().zip(&whole) {
+        for faults in
+            [cut(Some(3)), Faults { throttle: Some(Throttle { requests: 3, retry_after_s: 1 }), ..Faults::default() }]
+        {
+            demo.server.set_faults(faults.clone());
+            assert_eq!(lasting(&demo.rows(view)), *whole, "{view:?}: {faults:?}");
+        }
+        // Where it never gets through, it gives up in time.
+        demo.server.set_faults(cut(None));
+        let output = demo.place.get(&[view, &["--request-timeout", "1s"][..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{view:?}: {said}");
+        assert!(said.contains(" broke: ") && said.contains("--request-timeout"), "{view:?}: {said}");
+    }
+}
+
+/// Not only the first stream of a cluster counts what is to come.
+#[test]
+fn a_table_that_loads_says_how_far_it_is() {
+    let demo = Demo::start(sim::Options {
+        pods: 400,
+        ..with_faults(Faults { hold: vec!["watch".into()], ..Faults::default() })
+    });
+    let mut session = demo.open(&["nodes"], SIZE);
+    session.wait_text("nodes(all)[6]");
+    session.send(":pods all\r");
+    session.wait_text(&format!("pods(all)[100…]  100 of about {} loaded", demo.pods()));
+    session.wait_text(&format!("loading 100 of about {} pods", demo.pods()));
+    demo.server.set_faults(Faults::default());
+    session.wait_text(&format!("pods(all)[{}] ", demo.pods()));
+    session.wait_text("● live");
 }

@@ -365,3 +365,79 @@ fn random_keys_break_nothing() {
     assert!(!rig.place.log().contains("panicked"), "{}", rig.place.log());
     eprintln!("{acts} keys, pastes and sizes in {seconds} s; {} MB resident, {cpu:.1} s of CPU", memory / 1_000_000);
 }
+
+/// A place whose user signs in to the rig with a credential plugin: this shell script, which may use `$0` as a name for
+/// files of its own.
+fn with_plugin(rig: &Rig, script: &str) -> Place {
+    let place = Place::new();
+    let own = place.path("sign-in");
+    std::fs::write(&own, script).expect("a plugin");
+    let mut config: serde_json::Value =
+        serde_json::from_str(&rig.kubectl(&["config", "view", "--raw", "-o", "json"])).expect("the rig's kubeconfig");
+    let exec = serde_json::json!({
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "/bin/sh",
+        "args": [own],
+        "interactiveMode": "IfAvailable",
+    });
+    config["contexts"][0] = serde_json::json!({
+        "name": "plugin",
+        "context": { "cluster": config["clusters"][0]["name"], "user": "plugin" },
+    });
+    config["users"][0] = serde_json::json!({ "name": "plugin", "user": { "exec": exec } });
+    config["current-context"] = "plugin".into();
+    std::fs::write(place.kubeconfig(), config.to_string()).expect("a kubeconfig");
+    place.configure("[connection]\nexec_timeout = \"1s\"\n");
+    place
+}
+
+/// Prints the rig admin's token as a plugin does.
+const SIGN_IN: &str = "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\
+                       \"status\":{\"token\":\"token-admin\"}}'";
+
+#[test]
+fn a_plugin_that_does_not_sign_in_is_named_and_leaves_the_screen_alone() {
+    let Some(rig) = shared() else { return };
+    for (script, words) in [
+        (
+            "echo $$ > \"$0.pid\"; sleep 1000",
+            &["did not finish", "stopped after 1s", "may be waiting for an answer"][..],
+        ),
+        (
+            "{ printf 'Enter MFA code: ' > /dev/tty; } 2> /dev/null\n\
+             read code || { echo 'nobody to ask for the code' >&2; exit 1; }",
+            &["failed", "exit status: 1", "nobody to ask for the code"],
+        ),
+        ("echo 'your session has expired' >&2; exit 1", &["failed", "exit status: 1: your session has expired"]),
+    ] {
+        let place = with_plugin(&rig, script);
+        let mut session = place.open(&["pods", "-A"], SIZE);
+        session.wait_text("the credential plugin /bin/sh");
+        for words in words {
+            session.wait_text(words);
+        }
+        let written = String::from_utf8_lossy(&session.raw()).into_owned();
+        assert!(!written.contains("Enter MFA code"), "it has no terminal to ask on");
+        if let Ok(pid) = std::fs::read_to_string(place.path("sign-in.pid")) {
+            // Given up, it ends; one that has ended has no command line.
+            let deadline = Instant::now() + pty::PATIENCE;
+            while std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty()) {
+                assert!(Instant::now() < deadline, "the plugin lives on");
+                std::thread::yield_now();
+            }
+        }
+        let output = place.get(&["pods", "-A"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{script}");
+        assert!(words.iter().all(|words| said.contains(words)), "{script}: {said}");
+
+        // Signed in meanwhile, the same context works.
+        std::fs::write(place.path("sign-in"), SIGN_IN).expect("a plugin");
+        session.send(":ctx plugin\r");
+        session.wait_text(&format!("pods(all)[{}]", rig.count("pods")));
+        session.wait_text("● live");
+        session.send(":q\r");
+        assert_eq!(session.end(), 0);
+        assert!(!session.on_alternate_screen(), "the terminal is given back");
+    }
+}

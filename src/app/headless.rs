@@ -1,7 +1,10 @@
 //! `ekscope get`: the same streams, lens and columns as on screen, printed.
 
 use clap::ValueEnum;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     model::{Level, Model, measured},
@@ -13,6 +16,7 @@ use crate::{
     problem::Problem,
     sources::{Message, runner::Generation},
     store::{
+        lens::Scope,
         stream::StreamState,
         usage::MetricsState,
         value::{Align, Value},
@@ -39,14 +43,23 @@ pub struct Wishes {
     pub wide: bool,
 }
 
-/// Waits until the view is complete and gives its text.
+/// The text of a view, and what there is to say beside it.
+pub struct Printed {
+    pub text: String,
+    pub remark: Option<Problem>,
+}
+
+/// Waits until the view is complete and prints it. What is cut on the way is taken up again, as on screen, for as
+/// long as an answer may take.
 pub async fn run(
     mut model: Model,
     mut runtime: Runtime,
     mut messages: mpsc::Receiver<(Generation, Message)>,
     wishes: &Wishes,
-) -> Result<String, Problem> {
+) -> Result<Printed, Problem> {
     let mut effects = runtime.start(&mut model);
+    let patience = model.config.connection.request_timeout;
+    let mut broken: Option<(Instant, Problem)> = None;
     loop {
         while !effects.is_empty() {
             for effect in std::mem::take(&mut effects) {
@@ -63,7 +76,18 @@ pub async fn run(
         if is_ready(&model)? {
             break;
         }
-        let Some((generation, message)) = messages.recv().await else {
+        if let Some(why) = interrupted(&model) {
+            let until = broken.map_or_else(|| Instant::now() + patience, |(until, _)| until);
+            broken = Some((until, why.clone()));
+        }
+        let next = messages.recv();
+        let next = match &broken {
+            Some((until, why)) if !patience.is_zero() => timeout_at(*until, next).await.map_err(|_| {
+                why.clone().hint(format!("tried again for {patience:?}; --request-timeout sets how long"))
+            })?,
+            _ => next.await,
+        };
+        let Some((generation, message)) = next else {
             return Err(Problem::new("the sources have stopped"));
         };
         if generation == model.generation {
@@ -75,7 +99,26 @@ pub async fn run(
             effects = std::mem::take(&mut model.outbox);
         }
     }
-    print(&mut model, wishes)
+    Ok(Printed { text: print(&mut model, wishes)?, remark: remark(&model) })
+}
+
+/// That not everything is shown that was asked for, where the user may not see it.
+fn remark(model: &Model) -> Option<Problem> {
+    let view = model.table().filter(|view| !matches!(view.lens.scope, Scope::Only(_)))?;
+    let namespaces = model.streams.granted.get(&view.kind)?.join(", ");
+    let plural = &model.world.kind(view.kind).plural;
+    Some(
+        Problem::new(format!("these are the {plural} of {namespaces}"))
+            .because("you may not list those of the cluster"),
+    )
+}
+
+/// Why a stream broke that is not whole yet and may come right by itself.
+fn interrupted(model: &Model) -> Option<&Problem> {
+    model.streams.iter().filter(|stream| !stream.synced).find_map(|stream| match &stream.state {
+        StreamState::Stale { why, passing: true, .. } => Some(why),
+        _ => None,
+    })
 }
 
 /// Whether the view, and whatever it joins with, is complete; an error where it will never be.
@@ -112,11 +155,23 @@ fn is_ready(model: &Model) -> Result<bool, Problem> {
     if measured(view.kind).is_some() && *model.world.usage.state(view.kind) == MetricsState::NotAsked {
         return Ok(false);
     }
-    // Joined kinds that are denied leave their columns unknown.
-    Ok(model.streams.iter().all(|stream| {
-        stream.synced
-            || matches!(stream.state, StreamState::Forbidden(_) | StreamState::Gone(_) | StreamState::Stale { .. })
-    }))
+    // Joined kinds that are denied leave their columns unknown; sums over a part of them would be wrong.
+    if !model
+        .streams
+        .iter()
+        .all(|stream| stream.synced || matches!(stream.state, StreamState::Forbidden(_) | StreamState::Gone(_)))
+    {
+        return Ok(false);
+    }
+    match model.streams.iter().find(|stream| stream.undecodable > 0) {
+        Some(stream) => Err(Problem::new(format!(
+            "{} {} could not be read",
+            stream.undecodable,
+            model.world.kind(stream.kind).plural
+        ))
+        .hint("the log says why; the screen shows the others")),
+        None => Ok(true),
+    }
 }
 
 fn print(model: &mut Model, wishes: &Wishes) -> Result<String, Problem> {

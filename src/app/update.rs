@@ -318,7 +318,9 @@ fn stream_state(model: &mut Model, id: StreamId, state: StreamState) -> Touched 
         return Touched::Nothing;
     }
     match state {
-        StreamState::Stale { why, .. } if !was_stale => model.note(Level::Error, why),
+        StreamState::Stale { why, passing, .. } if !was_stale => {
+            model.note(if passing { Level::Warning } else { Level::Error }, why);
+        }
         StreamState::Live if was_stale => {
             let name = model.world.kind(kind).plural.to_string();
             model.info(format!("{name}: live again"));

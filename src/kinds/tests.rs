@@ -337,3 +337,25 @@ fn containers_go_with_what_they_are_part_of() {
     fed.json("containers", EventKind::Deleted, &other);
     assert_eq!(fed.names("containers"), [""; 0]);
 }
+
+/// Interned texts stay for ever: what is new with every pod must not be among them.
+#[test]
+fn pods_that_replace_each_other_add_no_texts() {
+    let mut fed = Fed::default();
+    let pod = |number: usize| {
+        let mut pod = Recorded::find("pods", "").object;
+        for field in ["name", "uid", "resourceVersion"] {
+            pod["metadata"][field] = format!("{field}-{number}").into();
+        }
+        pod["status"]["podIP"] = format!("10.0.0.{number}").into();
+        pod["status"]["podIPs"] = json!([{ "ip": format!("10.0.0.{number}") }]);
+        pod
+    };
+    fed.json("pods", EventKind::Present, &pod(1));
+    let known = fed.world.symbols.len();
+    for number in 2..20 {
+        fed.json("pods", EventKind::Deleted, &pod(number - 1));
+        fed.json("pods", EventKind::Present, &pod(number));
+    }
+    assert_eq!(fed.world.symbols.len(), known);
+}

@@ -15,6 +15,8 @@ pub struct Faults {
     pub garbage_after_frames: Option<u32>,
     /// Never answers requests whose path begins with one of these.
     pub hang: Vec<String>,
+    /// Answers 406 to requests with these verbs that ask for protobuf, whatever else they would take.
+    pub no_protobuf: Vec<String>,
     /// Lets requests with these verbs wait until theirs is taken off again.
     pub hold: Vec<String>,
     /// Answers 401 to this many requests; `u32::MAX` stands for all until the token is rotated.

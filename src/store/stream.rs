@@ -25,11 +25,13 @@ pub enum StreamState {
     Polled {
         at: i64,
     },
-    /// The connection is gone; what is shown is as of `since`. Tried again at `retry`.
+    /// The connection is gone; what is shown is as of `since`, 0 where it never was whole. Tried again at `retry`.
     Stale {
         since: i64,
         retry: i64,
         why: Problem,
+        /// Whether it is of a kind that passes by itself: a connection that was cut, a server that is busy.
+        passing: bool,
     },
     /// The server said no: verb, resource and namespace are in the problem.
     Forbidden(Problem),

@@ -11,9 +11,10 @@ use unicode_width::UnicodeWidthStr;
 pub const GAP: u16 = 2;
 /// Columns of this rank and above are given up before anything is shortened.
 const SPARE: u8 = 6;
-/// What names are shortened to before another column is given up, and what they are shortened to at the very least.
+/// Columns of this rank and below are given up only when everything is as short as it may be.
+const VITAL: u8 = 1;
+/// What texts are shortened to before a column of the ranks between is given up.
 const SHORT: u16 = 24;
-const SHORTEST: u16 = 18;
 
 /// What a column asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +23,21 @@ pub struct Wish {
     pub width: u16,
     /// Given up in falling order when there is no room; 0 is never given up.
     pub rank: u8,
-    /// Whether its texts may be shortened in the middle.
-    pub shrinks: bool,
+    /// Cells that its texts may be shortened to, in the middle; no fewer than `width` where they may not be.
+    pub least: u16,
     /// Cells at the end that all its texts have in common: they go first, as they tell nothing.
     pub common: u16,
 }
 
 impl Wish {
-    /// Cells that may go without loss, but for the sign that they went. What texts have in common was measured on other
-    /// rows perhaps than the width was.
-    fn silent(&self) -> u16 {
-        self.common.saturating_sub(1).min(self.width)
+    fn shrinks(self) -> bool {
+        self.least < self.width
+    }
+
+    /// Cells of what its texts do not have in common, and of the sign that the rest went. What they have in common was
+    /// measured on other rows perhaps than the width was.
+    fn telling(self) -> u16 {
+        if self.shrinks() { self.width - self.common.saturating_sub(1).min(self.width) } else { self.width }
     }
 }
 
@@ -45,8 +50,8 @@ pub struct Slot {
 }
 
 /// Fits columns into a width: first what is nice to have goes, then what names have in common, then long names are
-/// shortened, then the least important columns go. `skip` of the
-/// columns that are not of rank 0 are scrolled out on the left.
+/// shortened, then the least important columns go, and what nobody can do without only when names are at their shortest.
+/// `skip` of the columns that are not of rank 0 are scrolled out on the left.
 pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
     let mut skipped = 0;
     let mut kept: Vec<usize> = (0..wishes.len())
@@ -57,45 +62,39 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
             !out
         })
         .collect();
-    let need = |kept: &[usize], shortened: bool| -> u32 {
-        let cells: u32 = kept
-            .iter()
-            .map(|&column| {
-                let wish = wishes[column];
-                let least =
-                    if shortened && wish.shrinks { (wish.width - wish.silent()).min(SHORT) } else { wish.width };
-                u32::from(least)
-            })
-            .sum();
+    let need = |kept: &[usize], cells: fn(Wish) -> u16| -> u32 {
         let gaps = u32::try_from(kept.len().saturating_sub(1)).unwrap_or(0) * u32::from(GAP);
-        cells + gaps
+        kept.iter().map(|&column| u32::from(cells(wishes[column]))).sum::<u32>() + gaps
     };
-    let telling =
-        |kept: &[usize]| need(kept, false) - kept.iter().map(|&column| u32::from(wishes[column].silent())).sum::<u32>();
     loop {
         let worst = kept.iter().copied().enumerate().max_by_key(|&(at, column)| (wishes[column].rank, at));
         let Some((at, column)) = worst else { break };
         let rank = wishes[column].rank;
-        let too_wide = if rank >= SPARE { telling(&kept) } else { need(&kept, true) } > u32::from(width);
-        if rank == 0 || !too_wide {
+        let cells: fn(Wish) -> u16 = match rank {
+            SPARE.. => Wish::telling,
+            0..=VITAL => |wish: Wish| wish.telling().min(wish.least),
+            _ => |wish: Wish| wish.telling().min(wish.least.max(SHORT)),
+        };
+        if rank == 0 || need(&kept, cells) <= u32::from(width) {
             break;
         }
         kept.remove(at);
     }
     let mut widths: Vec<u16> = kept.iter().map(|&column| wishes[column].width).collect();
-    let mut over = need(&kept, false).saturating_sub(u32::from(width));
+    let mut over = need(&kept, |wish| wish.width).saturating_sub(u32::from(width));
     // First what tells nothing goes, but for a sign that it went.
-    for (at, &column) in kept.iter().enumerate().filter(|&(_, &column)| wishes[column].shrinks) {
-        let spare = wishes[column].silent().min(u16::try_from(over).unwrap_or(u16::MAX));
+    for (at, &column) in kept.iter().enumerate() {
+        let silent = wishes[column].width - wishes[column].telling();
+        let spare = silent.min(u16::try_from(over).unwrap_or(u16::MAX));
         widths[at] -= spare;
         over -= u32::from(spare);
     }
     // The widest shrinking column gives first.
     while over > 0 {
-        let widest = (0..kept.len()).filter(|&at| wishes[kept[at]].shrinks).max_by_key(|&at| widths[at]);
+        let widest = (0..kept.len()).filter(|&at| widths[at] > wishes[kept[at]].least).max_by_key(|&at| widths[at]);
         match widest {
-            Some(at) if widths[at] > SHORTEST => widths[at] -= 1,
-            _ => break,
+            Some(at) => widths[at] -= 1,
+            None => break,
         }
         over -= 1;
     }
@@ -232,12 +231,12 @@ mod tests {
     use super::*;
 
     const fn wish(width: u16, rank: u8) -> Wish {
-        Wish { width, rank, shrinks: rank == 0, common: 0 }
+        Wish { width, rank, least: if rank == 0 && width > 18 { 18 } else { width }, common: 0 }
     }
 
     #[test]
     fn what_is_common_goes_first() {
-        let node = Wish { common: 10, rank: 3, shrinks: true, ..wish(20, 3) };
+        let node = Wish { common: 10, least: 18, ..wish(20, 3) };
         let widths = |width| fit(&[wish(30, 0), node], width, 0).iter().map(|slot| slot.width).collect::<Vec<_>>();
         assert_eq!(widths(52), [30, 20]);
         assert_eq!(widths(48), [30, 16]);
@@ -247,7 +246,7 @@ mod tests {
 
     #[test]
     fn more_in_common_than_there_is_room_for() {
-        let long = Wish { common: 40, rank: 7, shrinks: true, ..wish(20, 7) };
+        let long = Wish { common: 40, least: 18, ..wish(20, 7) };
         for width in 0..80 {
             let slots = fit(&[wish(30, 0), long, wish(10, 8)], width, 0);
             assert!(slots.iter().all(|slot| slot.x + slot.width <= width), "{width}: {slots:?}");

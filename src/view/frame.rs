@@ -7,19 +7,14 @@ use ratatui::{
     widgets::{Clear, Widget},
 };
 
-use super::{Screen, View, table};
+use super::{Screen, View, status, table};
 use crate::{
     app::model::{Level, Model, PromptKind},
     command,
     kinds::{HasId, node::Node, pod::Pod},
     problem::Problem,
-    store::{
-        stream::StreamState,
-        usage::{MetricsState, STALE},
-        value::Metric,
-    },
+    store::{stream::StreamState, value::Metric},
     ui::{grid, theme::Role},
-    util::age,
 };
 
 /// Prepares the top view for the space there is and draws the frame; gives the next instant (milliseconds) at which
@@ -54,7 +49,7 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
         Some(View::Text(view)) => view.set_height(body.height as usize),
         None => {}
     }
-    wake = wake.into_iter().chain(next_status(model)).min();
+    wake = wake.into_iter().chain(status::next_change(model)).min();
 
     let model = &*model;
     let screen = Screen {
@@ -122,7 +117,7 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     };
     // A context named by its ARN is called by its cluster's name.
     let name = facts.context.rsplit('/').next().unwrap_or(&facts.context);
-    let health = connection(model);
+    let health = status::connection(model);
     let right = format!("kube {} {}", if screen.ascii { "*" } else { "●" }, health.1);
     let right_width = grid::width(&right) + 1;
     let user = facts.impersonates.as_ref().or(facts.user.as_ref()).map(String::as_str).unwrap_or_default();
@@ -186,76 +181,12 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
             ],
         );
     }
-    let metrics = model.table().and_then(|view| metrics_text(model.world.usage.state(view.kind), model.now));
+    let metrics = model.table().and_then(|view| status::metrics(model.world.usage.state(view.kind), model.now));
     if let Some((role, text)) = metrics
         && area.width > 100
     {
         write(buffer, line, x, &[("metrics ", label), (&text, screen.style(role))]);
     }
-}
-
-/// How metrics are doing, in coarse steps.
-fn metrics_text(state: &MetricsState, now: i64) -> Option<(Role, String)> {
-    let now = now.div_euclid(1000);
-    Some(match state {
-        MetricsState::NotAsked => return None,
-        MetricsState::Absent => (Role::Dim, "not installed".to_owned()),
-        MetricsState::Forbidden(_) => (Role::Warning, "forbidden".to_owned()),
-        MetricsState::Failing { since, .. } => (Role::Error, format!("failing for {}", coarse(now - since))),
-        MetricsState::Good { at } if now - at > STALE => (Role::Stale, format!("{} old", coarse(now - at))),
-        MetricsState::Good { .. } => (Role::HealthOk, "fresh".to_owned()),
-    })
-}
-
-/// An age in steps of 5 s, then minutes: a header must not tick.
-fn coarse(seconds: i64) -> String {
-    let seconds = if seconds < 60 { seconds - seconds.rem_euclid(5) } else { seconds - seconds.rem_euclid(60) };
-    age::human(seconds.max(0))
-}
-
-/// The worst of all streams, in a word.
-fn connection(model: &Model) -> (Role, String) {
-    let now = model.now.div_euclid(1000);
-    let mut worst = (Role::HealthOk, "live".to_owned(), 0);
-    let mut take = |role, text: String, weight| {
-        if weight > worst.2 {
-            worst = (role, text, weight);
-        }
-    };
-    for stream in model.streams.iter() {
-        let name = &model.world.kind(stream.kind).plural;
-        match &stream.state {
-            StreamState::Live | StreamState::Polled { .. } => {}
-            StreamState::Waiting => take(Role::HealthProgressing, format!("{name} waits"), 1),
-            StreamState::Loading { loaded, about } => {
-                let of = about.map(|about| format!(" of about {about}")).unwrap_or_default();
-                take(Role::HealthProgressing, format!("{name} {loaded}{of}"), 2);
-            }
-            StreamState::Connecting { .. } => take(Role::HealthProgressing, "connecting".to_owned(), 3),
-            StreamState::Forbidden(_) | StreamState::Gone(_) => {
-                take(
-                    Role::Warning,
-                    format!("{name} denied"),
-                    if model.streams.granted.contains_key(&stream.kind) { 0 } else { 4 },
-                );
-            }
-            StreamState::Stale { since: 0, retry, .. } => {
-                take(Role::Error, format!("unreachable, again {}", table::soon(retry - now)), 6);
-            }
-            StreamState::Stale { since, .. } => take(Role::Stale, format!("stale for {}", coarse(now - since)), 5),
-        }
-        if stream.undecodable > 0 {
-            take(Role::Warning, format!("{} {name} undecodable", stream.undecodable), 1);
-        }
-    }
-    (worst.0, worst.1)
-}
-
-/// When a text in the header changes by itself (milliseconds).
-fn next_status(model: &Model) -> Option<i64> {
-    let now = model.now.div_euclid(1000);
-    let stale = model.streams.iter().any(|stream| matches!(stream.state, StreamState::Stale { .. }));
-    stale.then_some((now + 1) * 1000)
 }
 
 fn draw_title(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
@@ -285,11 +216,11 @@ fn draw_title(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_
             if !view.marks.is_empty() {
                 x = write(buffer, area, x, &[(&format!("  {} marked", view.marks.len()), screen.style(Role::Marked))]);
             }
-            if let Some(StreamState::Stale { since, .. }) = state
-                && *since > 0
+            // Where there are no rows, the whole screen says it.
+            if let Some((role, text)) = state.and_then(|state| status::of_rows(state, screen.now))
+                && view.lens.total() > 0
             {
-                let text = format!("  stale since {}", clock(*since));
-                x = write(buffer, area, x, &[(&text, screen.style(Role::Stale))]);
+                x = write(buffer, area, x, &[("  ", title), (&text, screen.style(role))]);
             }
             let sort = view.lens.sort();
             if let Some(column) = sort.column.and_then(|column| model.world.rows(view.kind).columns().get(column)) {
@@ -316,12 +247,6 @@ fn draw_title(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_
         }
         None => {}
     }
-}
-
-fn clock(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds)
-        .map(|at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
-        .unwrap_or_default()
 }
 
 /// A screen without rows: what, why, what to do.

@@ -8,7 +8,7 @@ use std::{
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::Screen;
+use super::{Screen, status::soon};
 use crate::{
     kinds::KindId,
     problem::Problem,
@@ -264,8 +264,7 @@ impl TableView {
         let visible = self.columns(world);
         for &column in &visible {
             let info = &columns[column];
-            // One more for the mark of the sorted column.
-            widths[column] = widths[column].max(grid::width(&info.title) + 1);
+            widths[column] = widths[column].max(grid::width(&info.title));
             for &id in self.visible() {
                 let value = rows.value(id, column, world);
                 let text = value.render(now);
@@ -356,15 +355,21 @@ impl TableView {
         let columns = self.columns(world);
         let wishes: Vec<Wish> = columns
             .iter()
-            .map(|&column| Wish {
-                width: self.widths.get(column).copied().unwrap_or(4).min(if infos[column].id == "message" {
-                    400
-                } else {
-                    90
-                }),
-                rank: infos[column].rank,
-                shrinks: infos[column].align == Align::Left && infos[column].rank <= 3,
-                common: self.ends.get(column).and_then(Option::as_deref).map_or(0, grid::width),
+            .map(|&column| {
+                let info = &infos[column];
+                let widest = if info.id == "message" { 400 } else { 90 };
+                let width = self.widths.get(column).copied().unwrap_or(4).min(widest);
+                Wish {
+                    width,
+                    rank: info.rank,
+                    least: match &*info.id {
+                        _ if info.align == Align::Right || info.rank > 3 => width,
+                        "name" => 23,
+                        "namespace" => 10,
+                        _ => 16,
+                    },
+                    common: self.ends.get(column).and_then(Option::as_deref).map_or(0, grid::width),
+                }
             })
             .collect();
         // Bar and mark take two cells on the left, the scroll bar one on the right.
@@ -460,9 +465,12 @@ impl TableView {
                 (true, false, true) => "^",
                 (true, true, true) => "v",
             };
-            let text = format!("{}{arrow}", infos[column].title);
+            let (title, right) = (&infos[column].title, infos[column].align == Align::Right);
             let cell = Rect { x: area.x + 2 + slot.x, y: area.y, width: slot.width, height: 1 };
-            grid::paint(buffer, cell, &text, style, infos[column].align == Align::Right, &[], style);
+            grid::paint(buffer, cell, title, style, right, &[], style);
+            // In the gap, where it takes no room from the columns.
+            let end = if right { slot.width } else { slot.width.min(grid::width(title)) };
+            buffer.set_string(cell.x + end, area.y, arrow, style);
         }
     }
 
@@ -537,11 +545,6 @@ impl TableView {
             })
             .collect()
     }
-}
-
-/// When something happens, in whole seconds from now.
-pub fn soon(seconds: i64) -> String {
-    if seconds > 0 { format!("in {seconds}s") } else { "now".to_owned() }
 }
 
 /// What stands in the place of rows when there are none: five different screens, each with what to do next.

@@ -8,7 +8,7 @@ use super::frame;
 use crate::{
     app::{
         model::{Level, Model},
-        scripted::{Script, running},
+        scripted::{NOW, Script, running},
     },
     config::settings::{Config, Threshold},
     kinds::{HasId, pod::Pod},
@@ -116,6 +116,54 @@ fn pods_that_are_on_their_way() {
     script.show("pods");
     script.state(Pod::ID, &StreamState::Loading { loaded: 0, about: Some(40_000) }, false);
     insta::assert_snapshot!(screen(&mut script.model, 80, 16));
+}
+
+#[test]
+fn a_table_says_how_its_stream_is_doing() {
+    let title = |state: StreamState| {
+        let mut script = populated();
+        script.state(Pod::ID, &state, false);
+        let text = text_of(&draw(&mut script.model, 140, 16));
+        text.lines().nth(1).unwrap().trim().to_owned()
+    };
+    let broken = |since| StreamState::Stale {
+        since,
+        retry: NOW / 1000 + 3,
+        why: Problem::new("the stream broke"),
+        passing: true,
+    };
+    for (state, says) in [
+        (StreamState::Waiting, "waits for its turn to load"),
+        (StreamState::Connecting { since: NOW / 1000 }, "connecting"),
+        (StreamState::Loading { loaded: 100, about: Some(1234) }, "100 of about 1234 loaded"),
+        (StreamState::Loading { loaded: 100, about: None }, "100 loaded so far"),
+        (broken(0), "broke off, again in 3s"),
+        (StreamState::Forbidden(Problem::new("cannot watch /api/v1/pods")), "cannot watch /api/v1/pods"),
+        (StreamState::Gone(Problem::new("cannot watch /api/v1/pods")), "cannot watch /api/v1/pods"),
+    ] {
+        assert_eq!(title(state), format!("pods(all)[5…]  {says}"));
+    }
+    let stale = title(broken(NOW / 1000 - 60));
+    assert!(stale.starts_with("pods(all)[5…]  stale since ") && stale.ends_with(", again in 3s"), "{stale}");
+    assert_eq!(title(StreamState::Live), "pods(all)[5…]");
+}
+
+#[test]
+fn eighty_columns_show_what_is_wrong_with_a_pod_and_since_when() {
+    let mut script = populated();
+    let long = "cloudwatch-agent-operator-controller-manager-7f9c8d6b5-x2x9d";
+    script.feed(Pod::ID, &[running("amazon-cloudwatch", long, "ip-10-0-13-207.eu-west-1.compute.internal", 12345)]);
+    let text = text_of(&draw(&mut script.model, 80, 24));
+    let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}:\n{text}"));
+    assert_eq!(
+        line("NAME").split_whitespace().collect::<Vec<_>>(),
+        ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"]
+    );
+    let words: Vec<_> = line("12345").split_whitespace().collect();
+    assert_eq!(words[words.len() - 4..], ["1/1", "Running", "12345", "3h"], "{text}");
+    let name = words[words.len() - 5];
+    assert!(name.chars().count() >= 23 && name.starts_with("cloudwatch-") && name.ends_with("-x2x9d"), "{name}");
+    assert!(line("q8r4t").contains("api-7f9c8d6b5-q8r4t") && line("q8r4t").contains("CrashLoopBackOff"), "{text}");
 }
 
 #[test]

@@ -178,7 +178,7 @@ const COLUMNS: &[Column] = &[
     })
     .rank(1),
     Column::text("status", "What kubectl says of the pod", |row, at| at.plain(row.status)).rank(0),
-    Column::number("restarts", "Restarts of its containers", |row, _| Value::Int(i64::from(row.restarts))).rank(2),
+    Column::number("restarts", "Restarts of its containers", |row, _| Value::Int(i64::from(row.restarts))).rank(1),
     Column::number("last-restart", "Time since the last restart", |row, _| At::since(row.last_restart)).rank(6),
     Column::number("cpu", "CPU in use (metrics.k8s.io)", |_, at| {
         Pod::used(at).map_or(Value::Unknown, |used| Value::Cpu(used.cpu))

@@ -15,7 +15,7 @@ use super::answer::{self, Answer};
 use super::discovery;
 use super::exec::Upgrade;
 use super::list;
-use super::negotiate::{Format, Shape, negotiate};
+use super::negotiate::{Format, JSON, PROTOBUF, Shape, negotiate};
 use super::query::Query;
 use super::render::{Include, ListMeta, Render};
 use super::route::{Route, Target};
@@ -91,6 +91,9 @@ impl Service {
             Some(Verdict::Hang) => std::future::pending().await,
             None => return answer::failure(&Status::internal("the server is shutting down"), format),
         };
+        if accept.contains(PROTOBUF) && faults.no_protobuf.iter().any(|verb| verb == route.verb) {
+            return answer::failure(&Status::not_acceptable(&[JSON]), Format::Json);
+        }
         while !faults.hold.is_empty() && self.holds(route.verb).await {
             tokio::time::sleep(HELD).await;
         }

@@ -47,14 +47,16 @@ pub enum Link {
 /// One connected cluster.
 pub struct Cluster {
     pub session: Session,
-    pub preference: Preference,
     pub interner: RefCell<Interner>,
     pub lists: Semaphore,
+    preference: Preference,
     generation: u32,
     out: mpsc::Sender<(u32, Message)>,
     epoch: Cell<u32>,
     /// API groups whose server refused WatchList.
-    refused: RefCell<HashSet<String>>,
+    without_watch_list: RefCell<HashSet<String>>,
+    /// API groups whose server refused protobuf.
+    without_protobuf: RefCell<HashSet<String>>,
     measured: Cell<Option<Link>>,
 }
 
@@ -62,13 +64,14 @@ impl Cluster {
     pub fn new(session: Session, preference: Preference, generation: u32, out: mpsc::Sender<(u32, Message)>) -> Self {
         Self {
             session,
-            preference,
             interner: RefCell::default(),
             lists: Semaphore::new(LISTS_AT_ONCE),
+            preference,
             generation,
             out,
             epoch: Cell::new(0),
-            refused: RefCell::default(),
+            without_watch_list: RefCell::default(),
+            without_protobuf: RefCell::default(),
             measured: Cell::new(None),
         }
     }
@@ -80,11 +83,20 @@ impl Cluster {
     }
 
     pub fn refuses_watch_list(&self, group: &str) -> bool {
-        self.refused.borrow().contains(group)
+        self.without_watch_list.borrow().contains(group)
     }
 
     pub fn watch_list_refused(&self, group: &str) {
-        self.refused.borrow_mut().insert(group.to_owned());
+        self.without_watch_list.borrow_mut().insert(group.to_owned());
+    }
+
+    /// Which encoding to ask a group's server for.
+    pub fn preference(&self, group: &str) -> Preference {
+        if self.without_protobuf.borrow().contains(group) { Preference::Json } else { self.preference }
+    }
+
+    pub fn protobuf_refused(&self, group: &str) {
+        self.without_protobuf.borrow_mut().insert(group.to_owned());
     }
 
     /// What is known of the link; `None` before the first connection.

@@ -30,6 +30,7 @@ use crate::{
     util::quantity,
 };
 
+const GROUP: &str = "metrics.k8s.io";
 /// metrics-server measures every 15 s; more often than twice a minute nobody looks.
 const EVERY: Duration = Duration::from_secs(30);
 /// How often what is absent or forbidden is asked for again.
@@ -64,8 +65,8 @@ impl Ask {
             Subject::Nodes => "nodes",
         };
         self.namespaces.iter().map(move |namespace| match namespace {
-            Some(namespace) => format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/{plural}"),
-            None => format!("/apis/metrics.k8s.io/v1beta1/{plural}"),
+            Some(namespace) => format!("/apis/{GROUP}/v1beta1/namespaces/{namespace}/{plural}"),
+            None => format!("/apis/{GROUP}/v1beta1/{plural}"),
         })
     }
 }
@@ -147,18 +148,23 @@ struct Page<'a> {
 impl Page<'_> {
     async fn fetch(&mut self, path: &str, token: &str) -> Result<Result<ListMeta, MetricsState>, Disconnected> {
         let failing = |why: String| Ok(Err(MetricsState::Failing { since: 0, why }));
-        let accept = match self.cluster.preference {
+        let preference = self.cluster.preference(GROUP);
+        let accept = match preference {
             Preference::Protobuf => "application/vnd.kubernetes.protobuf,application/json",
             Preference::Json => "application/json",
         };
-        let token = if token.is_empty() { String::new() } else { format!("&continue={}", escape(token)) };
-        let request = get(&format!("{path}?limit={PAGE}{token}"), accept, false);
+        let from = if token.is_empty() { String::new() } else { format!("&continue={}", escape(token)) };
+        let request = get(&format!("{path}?limit={PAGE}{from}"), accept, false);
         let response = match self.cluster.session.send(request).await {
             Ok(response) => response,
             Err(error) => return failing(error.to_string()),
         };
         match response.status() {
             code if code.is_success() => {}
+            StatusCode::NOT_ACCEPTABLE if preference == Preference::Protobuf => {
+                self.cluster.protobuf_refused(GROUP);
+                return Box::pin(self.fetch(path, token)).await;
+            }
             StatusCode::NOT_FOUND => return Ok(Err(MetricsState::Absent)),
             StatusCode::FORBIDDEN => return Ok(Err(MetricsState::Forbidden(status_of(response).await.message))),
             code => return failing(format!("{} ({code})", status_of(response).await.message)),

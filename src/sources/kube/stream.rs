@@ -83,10 +83,12 @@ enum Failure {
     Expired,
     /// The server does not stream lists.
     NoWatchList,
+    /// The server does not speak protobuf, and will not choose for itself.
+    NoProtobuf,
     /// A compressed list is quicker on this link.
     SlowLink,
-    /// Everything else: try again soon. `after` is what the server asked for.
-    Broken { problem: Problem, after: Option<Duration> },
+    /// Everything else: try again soon. `after` is what the server asked for, `passing` as in the stream's state.
+    Broken { problem: Problem, after: Option<Duration>, passing: bool },
 }
 
 impl From<Disconnected> for Failure {
@@ -98,7 +100,6 @@ impl From<Disconnected> for Failure {
 /// Runs a stream until it is dropped or the loop is gone.
 pub async fn run(cluster: Rc<Cluster>, spec: StreamSpec, decoder: Box<dyn Decoder>) {
     let mut stream = Stream {
-        preference: cluster.preference,
         cluster,
         spec,
         decoder,
@@ -117,7 +118,6 @@ struct Stream {
     cluster: Rc<Cluster>,
     spec: StreamSpec,
     decoder: Box<dyn Decoder>,
-    preference: Preference,
     epoch: u32,
     loaded: usize,
     undecodable: usize,
@@ -139,7 +139,7 @@ impl Stream {
             if lived || (listing && outcome.is_ok()) {
                 attempt = 0;
             }
-            let (why, after) = match outcome {
+            let (why, after, passing) = match outcome {
                 Ok(()) => {
                     if !self.spec.watchable {
                         let at = Timestamp::now().as_second();
@@ -160,6 +160,10 @@ impl Stream {
                 Err(Failure::Closing) => return,
                 Err(Failure::NoWatchList) => {
                     self.cluster.watch_list_refused(&self.spec.group);
+                    continue;
+                }
+                Err(Failure::NoProtobuf) => {
+                    self.cluster.protobuf_refused(&self.spec.group);
                     continue;
                 }
                 Err(Failure::SlowLink) => {
@@ -189,7 +193,7 @@ impl Stream {
                     self.version.clear();
                     continue;
                 }
-                Err(Failure::Broken { problem, after }) => (problem, after),
+                Err(Failure::Broken { problem, after, passing }) => (problem, after, passing),
             };
             attempt += 1;
             let wait = after.unwrap_or_else(|| back_off(attempt));
@@ -197,7 +201,7 @@ impl Stream {
             let retry = now.as_second() + i64::try_from(wait.as_secs()).unwrap_or(0);
             tracing::warn!(path = self.spec.path, attempt, ?wait, "{why}");
             let since = if self.synced { self.last_heard.as_second() } else { 0 };
-            if self.tell_state(StreamState::Stale { since, retry, why }).await.is_err() {
+            if self.tell_state(StreamState::Stale { since, retry, why, passing }).await.is_err() {
                 return;
             }
             tokio::time::sleep(wait).await;
@@ -235,35 +239,27 @@ impl Stream {
         let _ = self.decoder.take();
         self.undecodable = 0;
         let mut token = String::new();
-        let mut about = None;
-        // The first request of a cluster is a small page: it fills the screen, counts the rest and measures the link.
-        if cluster.link().is_none() {
-            let meta = self.page(FIRST_PAGE, &token).await?;
-            about =
-                meta.remaining_item_count.and_then(|rest| usize::try_from(rest).ok()).map(|rest| rest + self.loaded);
-            token = meta.r#continue;
-            if token.is_empty() {
-                return self.complete(meta.resource_version).await;
-            }
-            self.tell_state(StreamState::Loading { loaded: self.loaded, about }).await?;
-        }
-        let streams = self.spec.watchable && !cluster.refuses_watch_list(&self.spec.group);
-        if streams && cluster.link() == Some(Link::Fast) {
-            // The page's objects come again, but for those that are deleted in between: nobody will tell of these, and as
-            // rows of an epoch that is over they go when the list is complete.
-            self.undecodable = 0;
-            self.epoch = cluster.next_epoch();
-            return self.watch_list(about, turn).await;
-        }
+        // The first page is small: it fills the screen and counts the rest; a cluster's very first measures the link.
+        let mut limit = FIRST_PAGE;
         loop {
-            let meta = self.page(if self.loaded == 0 { FIRST_PAGE } else { PAGE }, &token).await?;
-            let rest = meta.remaining_item_count.and_then(|rest| usize::try_from(rest).ok());
-            about = rest.map(|rest| rest + self.loaded);
+            let meta = self.page(limit, &token).await?;
             if meta.r#continue.is_empty() {
                 return self.complete(meta.resource_version).await;
             }
             token = meta.r#continue;
+            let rest = meta.remaining_item_count.and_then(|rest| usize::try_from(rest).ok());
+            let about = rest.map(|rest| rest + self.loaded);
             self.tell_state(StreamState::Loading { loaded: self.loaded, about }).await?;
+            let streams = self.spec.watchable && !cluster.refuses_watch_list(&self.spec.group);
+            if limit == FIRST_PAGE && streams && cluster.link() == Some(Link::Fast) {
+                // The page's objects come again, but for those that are deleted in between: nobody will tell of these,
+                // and as rows of an epoch that is over they go when the list is complete.
+                self.undecodable = 0;
+                self.loaded = 0;
+                self.epoch = cluster.next_epoch();
+                return self.watch_list(about, turn).await;
+            }
+            limit = PAGE;
         }
     }
 
@@ -309,7 +305,7 @@ impl Stream {
     }
 
     fn accept(&self, watch: bool) -> &'static str {
-        match (self.decoder.form(), self.preference, watch) {
+        match (self.decoder.form(), self.cluster.preference(&self.spec.group), watch) {
             (Form::Table, ..) => "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
             (Form::Typed, Preference::Protobuf, true) => {
                 "application/vnd.kubernetes.protobuf;stream=watch,application/json"
@@ -320,7 +316,7 @@ impl Stream {
     }
 
     async fn send(
-        &mut self,
+        &self,
         path: &str,
         accept: &str,
         verb: &str,
@@ -343,6 +339,7 @@ impl Stream {
             StatusCode::UNAUTHORIZED => Failure::Broken {
                 problem: problem.hint("the server does not accept these credentials: sign in again, then :ctx"),
                 after: Some(Duration::from_secs(10)),
+                passing: false,
             },
             StatusCode::FORBIDDEN => Failure::Denied(problem.hint(format!(
                 "ask for: kubectl create role … --verb=get,list,watch --resource={}",
@@ -356,25 +353,23 @@ impl Stream {
             {
                 Failure::NoWatchList
             }
-            StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE
-                if self.preference == Preference::Protobuf =>
-            {
-                self.preference = Preference::Json;
-                Failure::Broken { problem, after: Some(Duration::ZERO) }
+            StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE if accept.contains("protobuf") => {
+                Failure::NoProtobuf
             }
             // "Too large resource version": this server is behind the one that gave the version.
             StatusCode::GATEWAY_TIMEOUT if status.message.contains("resource version") => Failure::Expired,
-            _ => Failure::Broken { problem, after },
+            _ => Failure::Broken { problem, after, passing: after.is_some() || code.is_server_error() },
         })
     }
 
     fn broken(&self, error: &SendError) -> Failure {
-        Failure::Broken { problem: error.problem(&self.cluster.session), after: None }
+        let passing = matches!(error, SendError::Closed(_) | SendError::Stalled(_));
+        Failure::Broken { problem: error.problem(&self.cluster.session), after: None, passing }
     }
 
     fn interrupted(&self, why: impl std::fmt::Display) -> Failure {
         let problem = Problem::new(format!("the stream of {} broke", self.spec.path)).because(why);
-        Failure::Broken { problem, after: None }
+        Failure::Broken { problem, after: None, passing: true }
     }
 
     /// One page of a list.
@@ -480,7 +475,8 @@ impl Stream {
         let mut body = response.into_body();
         let mut first_byte = None;
         let mut received = 0_usize;
-        let mut told = 0;
+        // A first page has been shown: less than that would look like a step back.
+        let mut told = FIRST_PAGE;
         let mut gather = None;
         if initial.is_none() {
             self.live_since = Some(Instant::now());
