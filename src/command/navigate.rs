@@ -329,8 +329,13 @@ fn favourite(model: &mut Model, index: usize) -> Done {
 fn help(model: &Model) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut section = |title: &str, wanted: &dyn Fn(&Command) -> bool| {
+        let mut works =
+            super::commands().filter(|command| wanted(command) && super::available(command, model)).peekable();
+        if works.peek().is_none() {
+            return;
+        }
         lines.push(Line::role(title.to_owned(), crate::ui::theme::Role::Accent));
-        for command in super::commands().filter(|command| wanted(command) && super::available(command, model)) {
+        for command in works {
             let keys = model.keys_of(command);
             let words = command.words.first().map(|word| format!(":{word}")).unwrap_or_default();
             let mut line = Line::default();

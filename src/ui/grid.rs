@@ -89,10 +89,10 @@ pub fn fit(wishes: &[Wish], width: u16, skip: usize) -> Vec<Slot> {
         widths[at] -= spare;
         over -= u32::from(spare);
     }
-    // The widest shrinking column gives first.
+    // Whoever has most to give gives first.
     while over > 0 {
-        let widest = (0..kept.len()).filter(|&at| widths[at] > wishes[kept[at]].least).max_by_key(|&at| widths[at]);
-        match widest {
+        let spare = |at: usize| widths[at].saturating_sub(wishes[kept[at]].least);
+        match (0..kept.len()).filter(|&at| spare(at) > 0).max_by_key(|&at| spare(at)) {
             Some(at) => widths[at] -= 1,
             None => break,
         }
@@ -116,6 +116,20 @@ pub fn width(text: &str) -> u16 {
 
 fn clamp(width: usize) -> u16 {
     u16::try_from(width).unwrap_or(u16::MAX)
+}
+
+/// Shortens a text to a width at its end, as sentences are.
+pub fn cut(text: &str, cells: u16) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let fits = |grapheme: &&str| {
+        used += width(grapheme);
+        used < cells
+    };
+    let head: String = text.graphemes(true).take_while(fits).collect();
+    if cells == 0 { head } else { head + "…" }
 }
 
 /// Shortens a text to a width, in the middle, so that both ends, where names differ, stay.
@@ -252,6 +266,15 @@ mod tests {
             assert!(slots.iter().all(|slot| slot.x + slot.width <= width), "{width}: {slots:?}");
         }
         assert_eq!(fit(&[wish(30, 0), long], 52, 0).len(), 2);
+    }
+
+    #[test]
+    fn sentences_are_cut_at_their_end() {
+        assert_eq!(cut("no room", 7), "no room");
+        assert_eq!(cut("no room", 6), "no ro…");
+        assert_eq!(cut("no room", 1), "…");
+        assert_eq!(cut("no room", 0), "");
+        assert_eq!(cut("漢字です", 6), "漢字…", "half a sign is none");
     }
 
     #[test]

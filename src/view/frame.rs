@@ -312,6 +312,17 @@ fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     if area.height == 0 {
         return;
     }
+    if let Some(note) = model.toast() {
+        let more = model.fresh_notes().skip(1).filter(|note| note.level != Level::Info).count();
+        let more = if more > 0 { format!("[+{more} in :messages] ") } else { String::new() };
+        // The way out last: it stands in the messages too.
+        let room = area.width.saturating_sub(2);
+        let (whole, bare) = (note.problem.to_string(), note.problem.clone().hint("").to_string());
+        let text = format!("{more}{}", if grid::width(&whole) + grid::width(&more) <= room { whole } else { bare });
+        let text = grid::cut(&text.replace('\n', " "), room);
+        write(buffer, area, area.x + 1, &[(&text, screen.style(note.level.role()))]);
+        return;
+    }
     let crumbs: Vec<&str> = model.views.iter().map(View::crumb).collect();
     let separator = if screen.ascii { " > " } else { " › " };
     let crumbs = if model.show_crumbs && model.views.len() > 1 { crumbs.join(separator) } else { String::new() };
@@ -324,15 +335,6 @@ fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         area.right().saturating_sub(grid::width(&crumbs) + 1),
         &[(&crumbs, screen.style(Role::Breadcrumb))],
     );
-    if let Some(note) = model.toast() {
-        let mut text = note.problem.to_string().replace('\n', " ");
-        let more = model.fresh_notes().skip(1).filter(|note| note.level != Level::Info).count();
-        if more > 0 {
-            text = format!("[+{more} in :messages] {text}");
-        }
-        write(buffer, left, area.x + 1, &[(&text, screen.style(note.level.role()))]);
-        return;
-    }
     let mut x = area.x + 1;
     for command in command::commands().filter(|command| !command.hint.is_empty()) {
         if !command::available(command, model) {

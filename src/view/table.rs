@@ -366,7 +366,10 @@ impl TableView {
                         _ if info.align == Align::Right || info.rank > 3 => width,
                         "name" => 23,
                         "namespace" => 10,
-                        _ => 16,
+                        // What there is to read in an event.
+                        "message" => 40,
+                        "status" => 16,
+                        _ => 14,
                     },
                     common: self.ends.get(column).and_then(Option::as_deref).map_or(0, grid::width),
                 }
@@ -419,6 +422,8 @@ impl TableView {
                 let end = self.ends.get(column).and_then(Option::as_deref).unwrap_or_default();
                 if let Some(short) = grid::shorten_end(&text, slot.width, end) {
                     text = short.into();
+                } else if infos[column].id == "message" && grid::width(&text) > slot.width {
+                    text = grid::cut(&text, slot.width).into();
                 }
                 let mut style = row_style;
                 if matches!(value, Value::Unknown) || (matches!(&*text, "<none>" | "") && !selected) {
@@ -515,33 +520,36 @@ impl TableView {
         let rows = world.rows(self.kind);
         let columns: Vec<usize> =
             self.columns(world).into_iter().filter(|&column| rows.columns()[column].total).collect();
-        let mut sums: Vec<(usize, u64, usize, bool)> = columns.iter().map(|&column| (column, 0, 0, false)).collect();
+        let mut sums = vec![(Value::Unknown, 0_usize); columns.len()];
         // By slot, as rows lie in memory.
         for id in (0..u32::try_from(rows.slots()).unwrap_or(u32::MAX)).filter(|&id| self.lens.shows(id)) {
             let mut next = 0;
             rows.any_value(id, &columns, world, &mut |_, value| {
-                let (_, sum, known, memory) = &mut sums[next];
+                let (sum, known) = &mut sums[next];
                 next += 1;
-                let amount = match value {
-                    Value::Cpu(amount) => *amount,
-                    Value::Memory(amount) => {
-                        *memory = true;
-                        *amount
-                    }
-                    Value::Int(amount) => amount.unsigned_abs(),
+                let more = match (&*sum, value) {
+                    (Value::Cpu(sum), Value::Cpu(amount)) => Value::Cpu(sum.saturating_add(*amount)),
+                    (Value::Memory(sum), Value::Memory(amount)) => Value::Memory(sum.saturating_add(*amount)),
+                    (Value::Int(sum), Value::Int(amount)) => Value::Int(sum.saturating_add(*amount)),
+                    (Value::Unknown, Value::Cpu(amount)) => Value::Cpu(*amount),
+                    (Value::Unknown, Value::Memory(amount)) => Value::Memory(*amount),
+                    (Value::Unknown, Value::Int(amount)) => Value::Int(*amount),
                     _ => return false,
                 };
-                *sum += amount;
+                *sum = more;
                 *known += 1;
                 false
             });
         }
-        sums.into_iter()
-            .filter(|(_, _, known, _)| *known > 0)
-            .map(|(column, sum, known, memory)| {
-                let value = if memory { Value::Memory(sum) } else { Value::Cpu(sum) };
-                let part = if known < self.lens.order().len() { format!(" of {known}") } else { String::new() };
-                (rows.columns()[column].id.to_string(), format!("{}{part}", value.render(0)))
+        let rows_shown = self.lens.order().len();
+        columns
+            .into_iter()
+            .zip(sums)
+            .filter(|(_, (_, known))| *known > 0)
+            .map(|(column, (sum, known))| {
+                // Unknown is not nothing: how many rows a sum is of stands beside it.
+                let part = if known < rows_shown { format!(" ({known} of {rows_shown})") } else { String::new() };
+                (rows.columns()[column].id.to_string(), format!("{}{part}", sum.render(0)))
             })
             .collect()
     }
