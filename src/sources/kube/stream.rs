@@ -314,13 +314,7 @@ impl Stream {
         }
     }
 
-    async fn send(
-        &self,
-        path: &str,
-        accept: &str,
-        verb: &str,
-        gzip: bool,
-    ) -> Result<http::Response<Body>, Failure> {
+    async fn send(&self, path: &str, accept: &str, verb: &str, gzip: bool) -> Result<http::Response<Body>, Failure> {
         let response = self.cluster.session.send(get(path, accept, gzip)).await.map_err(|error| self.broken(&error))?;
         let code = response.status();
         if code.is_success() {
