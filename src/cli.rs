@@ -20,6 +20,7 @@ use crate::{
         state::State,
     },
     problem::Problem,
+    recording::{Head, Recording},
     sim,
     sources::{
         kube::{
@@ -108,6 +109,15 @@ struct Common {
     /// Theme for this run.
     #[arg(long, global = true)]
     theme: Option<String>,
+    /// Write what comes from the server to a new file, without what is secret; asks the server for JSON.
+    #[arg(long, global = true, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Play a recording, in place of a cluster.
+    #[arg(long, global = true, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// How fast the time of a demo or a replay goes: 60 makes a minute of an hour; 0 stops a demo.
+    #[arg(long, global = true, value_name = "NUMBER", value_parser = speed)]
+    speed: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -131,7 +141,7 @@ struct Demo {
     #[arg(long)]
     pods: Option<u32>,
     /// Changes a second at random, for load: the cluster does not live by itself then.
-    #[arg(long, conflicts_with_all = ["story", "speed"])]
+    #[arg(long, conflicts_with = "story")]
     churn: Option<f64>,
     /// What goes on in the cluster; --list says which there are.
     #[arg(long, value_name = "NAME")]
@@ -139,9 +149,6 @@ struct Demo {
     /// List the stories.
     #[arg(long, exclusive = true)]
     list: bool,
-    /// How fast the cluster's time goes: 60 makes a minute of an hour; 0 stops it.
-    #[arg(long, default_value_t = 1.0, value_parser = speed)]
-    speed: f64,
     /// The same seed gives the same cluster.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -194,7 +201,10 @@ impl Cli {
             return Some("--all-namespaces cannot be used with --namespace");
         }
         let first = !self.first.view.is_empty() || self.first.command.is_some();
-        (first && self.command.is_some()).then_some("a VIEW goes after the subcommand")
+        if first && self.command.is_some() {
+            return Some("a VIEW goes after the subcommand");
+        }
+        self.common.unplayable(self.command.as_ref())
     }
 }
 
@@ -226,6 +236,28 @@ impl Common {
             exec_timeout: config.connection.exec_timeout,
             request_timeout: config.connection.request_timeout,
             read_only: config.safety.read_only,
+            recorder: None,
+        }
+    }
+
+    /// What cannot be recorded or played so.
+    fn unplayable(&self, command: Option<&Command>) -> Option<&'static str> {
+        let connects = [&self.context, &self.cluster, &self.user, &self.as_user];
+        let (demo, config) =
+            (matches!(command, Some(Command::Demo(_))), matches!(command, Some(Command::Config { .. })));
+        match (&self.record, &self.replay, self.speed) {
+            (Some(_), Some(_), _) => Some("--record cannot be used with --replay"),
+            (_, Some(_), _) if demo => Some("--replay cannot be used with the demo"),
+            (_, Some(_), _) if self.kubeconfig.is_some() || connects.into_iter().any(Option::is_some) => {
+                Some("--replay cannot be used with what says how to connect")
+            }
+            (Some(_), ..) | (_, Some(_), _) if config => Some("`config` connects to nothing"),
+            (_, Some(_), Some(0.0)) => Some("a replay has to go on: --speed must be more than 0"),
+            (_, None, Some(_)) if !demo => Some("--speed goes with the demo or with --replay"),
+            (.., Some(_)) if matches!(command, Some(Command::Demo(demo)) if demo.churn.is_some()) => {
+                Some("--speed cannot be used with --churn")
+            }
+            _ => None,
         }
     }
 
@@ -235,8 +267,9 @@ impl Common {
 
     fn preference(&self) -> Preference {
         match self.encoding {
-            Encoding::Protobuf => Preference::Protobuf,
-            Encoding::Json => Preference::Json,
+            // What cannot be taken apart cannot be redacted.
+            Encoding::Protobuf if self.record.is_none() => Preference::Protobuf,
+            Encoding::Protobuf | Encoding::Json => Preference::Json,
         }
     }
 }
@@ -329,10 +362,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
 
 fn open(first: &First, common: &Common) -> Result<u8, Problem> {
     let dirs = Dirs::find(environment)?;
-    let Settings { config, themes, keys, problems } = settings(&dirs, &common.overrides());
+    let Settings { mut config, themes, keys, problems } = settings(&dirs, &common.overrides());
     log(&dirs, config.log);
-    let options = common.options(&config);
+    let stage = Stage::set(first.line(), common, &dirs)?;
+    // A replay shows what was recorded, and not where one was in the last.
+    config.start.remember &= stage.replay.is_none();
+    let mut options = stage.common.options(&config);
     let contexts = Contexts::load(&options)?;
+    let recording = stage.record(&contexts, &mut options)?;
     let depth = ColorDepth::detect(environment);
     let (theme, names) = (themes.get(&config.ui.theme, depth)?, themes.names().map(str::to_owned).collect());
     let (state, trouble) = State::load(&dirs.state.join("state.json"));
@@ -345,7 +382,7 @@ fn open(first: &First, common: &Common) -> Result<u8, Problem> {
         }
     }
     // The newest stands in the footer and on top of the messages: the files' first mistake.
-    for problem in problems.into_iter().chain(trouble).rev() {
+    for problem in stage.notice().into_iter().chain(problems).chain(trouble).rev() {
         model.note(app::model::Level::Warning, problem);
     }
     let (sources, messages) = Sources::start()?;
@@ -357,11 +394,60 @@ fn open(first: &First, common: &Common) -> Result<u8, Problem> {
         themes,
         depth,
         dirs: Some(dirs),
-        first_line: first.line(),
-        first_scope: common.scope(),
+        first_line: stage.view.clone(),
+        first_scope: stage.scope.clone(),
         writing: None,
     };
-    self::runtime()?.block_on(app::run(model, runtime, messages))
+    let code = self::runtime()?.block_on(app::run(model, runtime, messages));
+    finish(recording);
+    code
+}
+
+/// What is explored: the cluster that the command line names, or a recording in its place.
+struct Stage {
+    common: Common,
+    view: Option<String>,
+    scope: Option<Scope>,
+    /// With the kubeconfig that leads to it.
+    replay: Option<(sim::Replay, Temporary)>,
+}
+
+impl Stage {
+    fn set(view: Option<String>, common: &Common, dirs: &Dirs) -> Result<Self, Problem> {
+        let (mut common, scope) = (common.clone(), common.scope());
+        let Some(path) = &common.replay else { return Ok(Self { common, view, scope, replay: None }) };
+        let replay = sim::replay(path, common.speed.unwrap_or(1.0))?;
+        let file = Temporary::kubeconfig("replay", dirs, replay.kubeconfig())?;
+        common.kubeconfig = Some(file.0.clone());
+        let view = view.or_else(|| replay.head.view.clone());
+        let scope = scope.or_else(|| replay.head.scope.as_deref().map(Scope::parse));
+        Ok(Self { common, view, scope, replay: Some((replay, file)) })
+    }
+
+    fn notice(&self) -> Option<Problem> {
+        self.replay.as_ref().and_then(|(replay, _)| replay.notice.clone())
+    }
+
+    /// Begins the recording that is asked for.
+    fn record(&self, contexts: &Contexts, options: &mut ConnectOptions) -> Result<Option<Recording>, Problem> {
+        let Some(path) = &self.common.record else { return Ok(None) };
+        let context = self.common.context.as_deref().or(contexts.current());
+        let namespace =
+            contexts.list().into_iter().find(|entry| Some(&*entry.name) == context).and_then(|entry| entry.namespace);
+        let scope = if self.common.all_namespaces { Some("all".to_owned()) } else { self.common.namespace.clone() };
+        let recording = Recording::start(path, &Head::new(namespace, self.view.clone(), scope))?;
+        options.recorder = Some(recording.recorder());
+        Ok(Some(recording))
+    }
+}
+
+/// Says what became of a recording.
+fn finish(recording: Option<Recording>) {
+    let Some(recording) = recording else { return };
+    match recording.finish() {
+        Ok(written) => tell(&format!("ekscope: recorded {} answers to {} requests", written.bodies, written.requests)),
+        Err(problem) => tell(&format!("ekscope: {problem}")),
+    }
 }
 
 /// Starts the simulated cluster and, unless it is only to be served, explores it through an ordinary kubeconfig.
@@ -383,7 +469,7 @@ fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         pods,
         churn: demo.churn.unwrap_or(0.0),
         live: demo.churn.is_none(),
-        speed: demo.speed,
+        speed: common.speed.unwrap_or(1.0),
         story: Some(story),
         seed: demo.seed,
         listen: demo.listen,
@@ -392,10 +478,7 @@ fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         ..sim::Options::default()
     })?;
     let dirs = Dirs::find(environment)?;
-    let file = Temporary(dirs.cache.join(format!("demo-{}.kubeconfig", std::process::id())));
-    std::fs::create_dir_all(&dirs.cache)
-        .map_err(|error| Problem::new(format!("cannot make {}", dirs.cache.display())).because(error))?;
-    world.write_kubeconfig(&file.0)?;
+    let file = Temporary::kubeconfig("demo", &dirs, &world.kubeconfig())?;
     if demo.serve {
         say(&format!("serving {nodes} nodes and {pods} pods at {}", world.url));
         say(&format!("export KUBECONFIG={}", file.0.display()));
@@ -435,6 +518,17 @@ fn tries(story: &sim::Story) {
 /// A file that goes with the program.
 struct Temporary(PathBuf);
 
+impl Temporary {
+    /// A kubeconfig that goes with the program.
+    fn kubeconfig(name: &str, dirs: &Dirs, text: &str) -> Result<Self, Problem> {
+        std::fs::create_dir_all(&dirs.cache)
+            .map_err(|error| Problem::new(format!("cannot make {}", dirs.cache.display())).because(error))?;
+        let file = Self(dirs.cache.join(format!("{name}-{}.kubeconfig", std::process::id())));
+        sim::write_kubeconfig(&file.0, text)?;
+        Ok(file)
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         // It may never have come to be.
@@ -449,11 +543,13 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     // It only reads; and what it prints must not depend on how somebody likes their screen.
     config.safety.read_only = true;
     config.kinds.clear();
-    for problem in &problems {
+    let stage = Stage::set(Some(get.view.join(" ")), common, &dirs)?;
+    let mut options = stage.common.options(&config);
+    let contexts = Contexts::load(&options)?;
+    let recording = stage.record(&contexts, &mut options)?;
+    for problem in stage.notice().iter().chain(&problems) {
         tell(&format!("ekscope: {problem}"));
     }
-    let options = common.options(&config);
-    let contexts = Contexts::load(&options)?;
     let names = themes.names().map(str::to_owned).collect();
     let theme = themes.get(&config.ui.theme, ColorDepth::None)?;
     let model = Model::new(config, keys, theme, names, State::default());
@@ -466,12 +562,14 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
         themes,
         depth: ColorDepth::None,
         dirs: None,
-        first_line: Some(get.view.join(" ")),
-        first_scope: common.scope(),
+        first_line: stage.view.clone(),
+        first_scope: stage.scope.clone(),
         writing: None,
     };
     let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };
-    let printed = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes))?;
+    let printed = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes));
+    finish(recording);
+    let printed = printed?;
     if let Some(remark) = printed.remark {
         tell(&format!("ekscope: {remark}"));
     }

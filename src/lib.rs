@@ -29,6 +29,7 @@
 //!   [`problem::Problem`]s with file, line and column; [`app::shown`] looks up the kinds and columns that they name.
 //! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS.
 //!   Nothing else knows of it but `cli`.
+//! - [`recording`]: what the sources received, redacted, in a file; [`sim`] plays it.
 //! - [`util`]: ages, quantities, suggestions.
 //!
 //! # Decisions that shape the rest
@@ -49,6 +50,7 @@ pub mod command;
 pub mod config;
 pub mod kinds;
 pub mod problem;
+pub mod recording;
 pub mod sim;
 pub mod sources;
 pub mod store;

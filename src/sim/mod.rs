@@ -4,7 +4,7 @@
 //! load. From the inside out: `cluster` makes nodes, workloads and pods, and goes on with their story; `world` holds
 //! everything as `object`s in one table for each resource of the `catalog`, with their history; one task (`owner`) owns
 //! it. `encoding` turns JSON into protobuf, `print` into rows, and `http` answers requests. `faults` is what goes wrong on
-//! purpose.
+//! purpose. `replay` is another server: it plays a recording.
 //!
 //! Nothing outside this folder knows that a cluster is simulated: clients get an ordinary kubeconfig.
 
@@ -18,6 +18,7 @@ mod object;
 mod owner;
 mod print;
 mod random;
+mod replay;
 mod requests;
 mod world;
 
@@ -42,6 +43,7 @@ use tokio::sync::watch as signal;
 
 pub use cluster::story::{STORIES, Story};
 pub use faults::{Faults, Forbid, Grant, Throttle, WatchListFault};
+pub use replay::{Replay, replay};
 pub use requests::{Request, RequestLog};
 
 use crate::problem::Problem;
@@ -206,22 +208,12 @@ pub fn spawn(options: Options) -> Result<Handle, Problem> {
 impl Handle {
     /// A kubeconfig whose current context is the demo; it holds the token.
     pub fn kubeconfig(&self) -> String {
-        let (url, token, authority) = (&self.url, &self.token, BASE64_STANDARD.encode(&self.authority));
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: {CONTEXT}\nclusters:\n- name: {CONTEXT}\n  cluster:\n    \
-             server: {url}\n    certificate-authority-data: {authority}\ncontexts:\n- name: {CONTEXT}\n  context:\n    \
-             cluster: {CONTEXT}\n    user: {CONTEXT}\nusers:\n- name: {CONTEXT}\n  user:\n    token: {token}\n"
-        )
+        kubeconfig(CONTEXT, &self.url, &self.token, &self.authority, None)
     }
 
     /// Writes the kubeconfig to `path`, readable by the user alone.
     pub fn write_kubeconfig(&self, path: &Path) -> Result<(), Problem> {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(path).and_then(|mut file| file.write_all(self.kubeconfig().as_bytes()));
-        written.map_err(|error| Problem::new(format!("cannot write {}", path.display())).because(error))
+        write_kubeconfig(path, &self.kubeconfig())
     }
 
     pub fn token(&self) -> &str {
@@ -307,6 +299,27 @@ impl Handle {
             lived_s,
         }
     }
+}
+
+/// A kubeconfig of one context, and all that it takes.
+fn kubeconfig(name: &str, url: &str, token: &str, authority: &str, namespace: Option<&str>) -> String {
+    let authority = BASE64_STANDARD.encode(authority);
+    let namespace = namespace.map_or(String::new(), |namespace| format!("    namespace: {namespace:?}\n"));
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {name}\nclusters:\n- name: {name}\n  cluster:\n    \
+         server: {url}\n    certificate-authority-data: {authority}\ncontexts:\n- name: {name}\n  context:\n    \
+         cluster: {name}\n    user: {name}\n{namespace}users:\n- name: {name}\n  user:\n    token: {token}\n"
+    )
+}
+
+/// Writes a kubeconfig to `path`, readable by the user alone.
+pub fn write_kubeconfig(path: &Path, text: &str) -> Result<(), Problem> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Problem::new(format!("cannot write {}", path.display())).because(error))
 }
 
 impl Drop for Handle {

@@ -66,10 +66,16 @@ impl Place {
     }
 
     /// Runs the program in a terminal of this size.
-    pub fn open(&self, arguments: &[&str], (columns, rows): (u16, u16)) -> Session {
+    pub fn open(&self, arguments: &[&str], size: (u16, u16)) -> Session {
+        let arguments = self.arguments(arguments);
+        self.open_as_is(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), size)
+    }
+
+    /// The same with these arguments and no others.
+    pub fn open_as_is(&self, arguments: &[&str], (columns, rows): (u16, u16)) -> Session {
         Session::start(&Options {
             program: Path::new(PROGRAM),
-            arguments: self.arguments(arguments),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             environment: self.environment(),
             columns,
             rows,

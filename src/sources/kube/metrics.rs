@@ -8,12 +8,11 @@ use std::{rc::Rc, time::Duration};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::{
     cluster::{Cluster, Disconnected, Preference, get},
-    session::{collect, status_of},
+    session::{Body, collect, status_of},
     stream::escape,
     wire::{ListFrames, ListMeta, json_list},
 };
@@ -186,7 +185,7 @@ impl Page<'_> {
     }
 
     /// metrics-server knows no pages; its list is taken apart while it comes.
-    async fn stream(&mut self, mut body: Incoming) -> Result<Result<ListMeta, MetricsState>, Disconnected> {
+    async fn stream(&mut self, mut body: Body) -> Result<Result<ListMeta, MetricsState>, Disconnected> {
         let failing = |why: String| Ok(Err(MetricsState::Failing { since: 0, why }));
         let mut frames = ListFrames::default();
         loop {

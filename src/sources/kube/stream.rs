@@ -15,12 +15,11 @@ use flate2::write::MultiGzDecoder;
 use futures_util::FutureExt;
 use http::{StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::{
     cluster::{Cluster, Disconnected, Link, Preference, get},
-    session::{SendError, collect, status_of},
+    session::{Body, SendError, collect, status_of},
     wire::{
         Bookmark, Event, EventType, LARGEST_OBJECT, ListFrames, ListMeta, Status, WatchFrames, WireError, json_list,
     },
@@ -315,13 +314,7 @@ impl Stream {
         }
     }
 
-    async fn send(
-        &self,
-        path: &str,
-        accept: &str,
-        verb: &str,
-        gzip: bool,
-    ) -> Result<http::Response<Incoming>, Failure> {
+    async fn send(&self, path: &str, accept: &str, verb: &str, gzip: bool) -> Result<http::Response<Body>, Failure> {
         let response = self.cluster.session.send(get(path, accept, gzip)).await.map_err(|error| self.broken(&error))?;
         let code = response.status();
         if code.is_success() {
@@ -467,7 +460,7 @@ impl Stream {
     /// Reads a watch to its end.
     async fn consume(
         &mut self,
-        response: http::Response<Incoming>,
+        response: http::Response<Body>,
         mut initial: Option<Initial<'_>>,
     ) -> Result<(), Failure> {
         let encoding = encoding_of(&response);
@@ -620,7 +613,7 @@ struct Initial<'a> {
     turn: tokio::sync::SemaphorePermit<'a>,
 }
 
-fn is_gzip(response: &http::Response<Incoming>) -> bool {
+fn is_gzip(response: &http::Response<Body>) -> bool {
     response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip")
 }
 
@@ -630,7 +623,7 @@ fn unpack(body: &[u8]) -> std::io::Result<Vec<u8>> {
     plain.finish()
 }
 
-fn encoding_of(response: &http::Response<Incoming>) -> Encoding {
+fn encoding_of(response: &http::Response<Body>) -> Encoding {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/vnd.kubernetes.protobuf") { Encoding::Protobuf } else { Encoding::Json }
 }

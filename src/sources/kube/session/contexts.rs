@@ -8,8 +8,8 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 
 use super::ConnectOptions;
 use super::proxy::ProxyVariables;
-use super::redact::redact;
 use crate::problem::Problem;
+use crate::util::redact::redact;
 
 /// The name under which the pod's own service account is listed.
 const IN_CLUSTER: &str = "in-cluster";

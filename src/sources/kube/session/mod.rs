@@ -1,13 +1,13 @@
 //! Signing in and connecting: from a kubeconfig to answered HTTP requests. Owns credentials, connections, time-outs
 //! and the read-only guard. Must not know what is asked or how answers are decoded; it retries nothing but a 401, once.
 
+mod body;
 mod contexts;
 mod credential;
 mod error;
 mod guard;
 mod plugin;
 mod proxy;
-mod redact;
 mod status;
 mod transport;
 
@@ -27,6 +27,7 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use kube::config::{AuthInfo, ExecAuthCluster};
 
+pub use self::body::Body;
 pub use self::contexts::{ContextEntry, Contexts, Environment};
 pub use self::credential::{CredentialFailure, SignIn};
 pub use self::error::{ConnectError, Phase, SendError, TlsFault};
@@ -38,6 +39,7 @@ use self::credential::{Grant, Keeper, Source};
 use self::proxy::Proxy;
 use self::transport::{Link, Route};
 use crate::problem::Problem;
+use crate::recording::{Exchange, Recorder};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A Python CLI with a cold cache needs a few seconds, a person who signs in some more.
@@ -65,6 +67,8 @@ pub struct ConnectOptions {
     /// The longest wait for the head of an answer; zero is for ever. Bodies have limits of their own.
     pub request_timeout: Duration,
     pub read_only: bool,
+    /// Hears everything that is asked and answered.
+    pub recorder: Option<Recorder>,
 }
 
 impl Default for ConnectOptions {
@@ -81,6 +85,7 @@ impl Default for ConnectOptions {
             exec_timeout: EXEC_TIMEOUT,
             request_timeout: Duration::from_secs(30),
             read_only: false,
+            recorder: None,
         }
     }
 }
@@ -118,6 +123,7 @@ struct Inner {
     keeper: Keeper,
     link: Arc<Link>,
     request_timeout: Duration,
+    recorder: Option<Recorder>,
 }
 
 impl std::fmt::Debug for Session {
@@ -186,6 +192,7 @@ impl Session {
             keeper: Keeper::new(source, config, route)?,
             link,
             request_timeout: options.request_timeout,
+            recorder: options.recorder.clone(),
         })))
     }
 
@@ -205,7 +212,7 @@ impl Session {
 
     /// Sends a request and returns the head of the answer, whatever its code (but 401). The request's URI is a path with
     /// its query; address, credentials and impersonation are added here.
-    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, SendError> {
+    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Body>, SendError> {
         if self.0.facts.read_only && !guard::only_reads(&request) {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             return Err(SendError::ReadOnly { method, path });
@@ -230,10 +237,25 @@ impl Session {
         Err(unauthorized(response).await)
     }
 
-    async fn attempt(&self, mut request: Request<Bytes>, grant: &Grant) -> Result<Response<Incoming>, SendError> {
+    async fn attempt(&self, mut request: Request<Bytes>, grant: &Grant) -> Result<Response<Body>, SendError> {
         if let Some(authorization) = &grant.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
+        let exchange = self.0.recorder.as_ref().map(|recorder| recorder.request(&request, self.0.base.path()));
+        let answer = self.answer(request, grant).await;
+        match (answer, exchange) {
+            (Ok(response), exchange) => {
+                exchange.iter().for_each(|exchange| exchange.answer(&response));
+                Ok(Body::of(response, exchange))
+            }
+            (Err(error), exchange) => {
+                exchange.into_iter().for_each(|exchange: Exchange| exchange.failed(&error));
+                Err(error)
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request<Bytes>, grant: &Grant) -> Result<Response<Incoming>, SendError> {
         let answer = grant.transport.request(request.map(Full::new));
         let limit = self.0.request_timeout;
         let answer = if limit.is_zero() {
@@ -256,7 +278,7 @@ impl Session {
 }
 
 /// A 401 with what the server says and how far the clocks are apart: tokens are only good for minutes.
-async fn unauthorized(response: Response<Incoming>) -> SendError {
+async fn unauthorized(response: Response<Body>) -> SendError {
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
     let server = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
     let ahead = server.map(|server| Timestamp::now().as_second() - server.timestamp().as_second());

@@ -15,8 +15,8 @@ use tokio::process::{Child, Command};
 use super::EXEC_TIMEOUT;
 use super::credential::{CredentialFailure, Identity, Minted, bearer};
 use super::error::innermost;
-use super::redact::redact;
 use crate::problem::Problem;
+use crate::util::redact::redact;
 
 /// A credential is a few kilobytes; of more than this only the end is kept.
 const MAX_OUTPUT_BYTES: usize = 256 * 1024;

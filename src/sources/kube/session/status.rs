@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use prost::Message;
 use serde::Deserialize;
 
+use super::body::Body;
 use super::error::SendError;
 
 /// A status is small; whatever is larger is not one.
@@ -54,7 +54,10 @@ impl ApiStatus {
         let mut status = parsed.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
             let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-            Self { message: super::redact::redact(&line.chars().take(200).collect::<String>(), &[]), ..Self::default() }
+            Self {
+                message: crate::util::redact::redact(&line.chars().take(200).collect::<String>(), &[]),
+                ..Self::default()
+            }
         });
         status.code = code;
         if status.message.is_empty() {
@@ -108,14 +111,14 @@ fn after(seconds: i64) -> Option<Duration> {
 }
 
 /// Reads the refusal out of an answer that is not 2xx. Never fails: what cannot be read leaves the code.
-pub async fn status_of(response: Response<Incoming>) -> ApiStatus {
+pub async fn status_of(response: Response<Body>) -> ApiStatus {
     let (parts, body) = response.into_parts();
     let body = collect(body, STATUS_SILENCE, MAX_STATUS_BYTES).await.unwrap_or_default();
     ApiStatus::parse(parts.status.as_u16(), &parts.headers, &body)
 }
 
 /// Reads a whole body. `silence` is the longest wait for the next bytes; `max_bytes` bounds memory.
-pub async fn collect(mut body: Incoming, silence: Duration, max_bytes: usize) -> Result<Bytes, SendError> {
+pub async fn collect(mut body: Body, silence: Duration, max_bytes: usize) -> Result<Bytes, SendError> {
     let mut all = BytesMut::new();
     loop {
         let frame = tokio::time::timeout(silence, body.frame()).await.map_err(|_| SendError::Stalled(silence))?;

@@ -50,7 +50,7 @@ fn get(path: &str) -> Request<Bytes> {
     Request::get(path).body(Bytes::new()).unwrap()
 }
 
-async fn text(response: Response<Incoming>) -> String {
+async fn text(response: Response<Body>) -> String {
     let body = collect(response.into_body(), Duration::from_secs(10), 1 << 20).await.unwrap();
     String::from_utf8(body.to_vec()).unwrap()
 }

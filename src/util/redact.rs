@@ -1,10 +1,11 @@
 //! Takes secrets and control characters out of text that other programs wrote, before a person sees it.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-const MASK: &str = "‹hidden›";
+/// What stands in the place of a secret.
+pub const MASK: &str = "‹hidden›";
 
 /// Things that look like a credential: a name and its value, or a well-known form.
 static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -18,18 +19,23 @@ static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// The text without control characters (an escape sequence would act on the screen), without the given secrets, and
 /// with everything masked that looks like one.
-pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
+pub fn redact(text: &str, secrets: &[&str]) -> String {
     let mut text: String = text.chars().filter(|&c| c == '\n' || c == '\t' || !c.is_control()).collect();
     for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
         text = text.replace(secret, MASK);
     }
-    let Some(pattern) = SECRETS.as_ref() else { return MASK.to_owned() };
+    mask(&text).into_owned()
+}
+
+/// The text with everything masked that looks like a secret.
+pub fn mask(text: &str) -> Cow<'_, str> {
+    let Some(pattern) = SECRETS.as_ref() else { return MASK.into() };
     let mask = |found: &Captures<'_>| match found.name("name") {
         Some(name) => format!("{}{MASK}", name.as_str()),
         None if found[0].len() >= 32 && !looks_random(&found[0]) => found[0].to_owned(),
         None => MASK.to_owned(),
     };
-    pattern.replace_all(&text, mask).into_owned()
+    pattern.replace_all(text, mask)
 }
 
 /// Long words are names as often as keys; keys mix digits and both cases.
