@@ -175,7 +175,7 @@ fn a_recording_holds_no_secret_and_ends_in_the_same_rows() {
         session.wait_text(&format!("name: {name}"));
     }
     session.send(":nodes\r");
-    session.wait_text("nodes[6]");
+    session.wait_text("nodes(all)[6]");
     session.send(":q\r");
     assert_eq!(session.end(), 0);
     assert!(session.text().contains("answers to"), "{}", session.text());
