@@ -30,7 +30,7 @@
 //! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS.
 //!   Nothing else knows of it but `cli`.
 //! - [`recording`]: what the sources received, redacted, in a file; [`sim`] plays it.
-//! - [`util`]: ages, quantities, suggestions.
+//! - [`util`]: ages, quantities, suggestions, work shared between cores.
 //!
 //! # Decisions that shape the rest
 //!
@@ -42,7 +42,8 @@
 //!   link before it is decided how to load the rest: WatchList where the link is fast, compressed pages where it is not.
 //! - **Identity, not position.** Cursor and marks hold uids; slots of a table are reused only after every lens has seen
 //!   them go.
-//! - **Keys draw at once, data at most 30 times a second, an idle screen never.**
+//! - **Keys draw at once, data at most 30 times a second, an idle screen never.** Frames that no key asked for take no more
+//!   than a fortieth of the time: where drawing is slow there are fewer of them.
 
 pub mod app;
 pub mod cli;
