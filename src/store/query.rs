@@ -300,11 +300,11 @@ impl<'a> Parser<'a> {
         if let Some((source, length)) = matcher::slashed(self.rest()) {
             self.at += length;
             let shift = start + 1;
-            return Matcher::regex(&source).map(Some).map_err(|error| error.shifted(shift).within(self.text));
+            return Matcher::regex(&source).map(Some).map_err(|error| error.shifted(shift));
         }
         let word = self.word();
         if word.contains(matcher::is_meta) {
-            return Matcher::regex(word).map(Some).map_err(|error| error.shifted(start).within(self.text));
+            return Matcher::regex(word).map(Some).map_err(|error| error.shifted(start));
         }
         Ok(Matcher::word(word))
     }
@@ -339,10 +339,11 @@ impl QueryError {
         Self { range: self.range.start + by..self.range.end + by, ..self }
     }
 
-    /// Keeps the range inside the input, where an escape made the text shorter than what was typed.
+    /// Keeps the range on characters of the input, where an escape made the text shorter than what was typed.
     fn within(self, text: &str) -> Self {
-        let place = |at: usize| text.floor_char_boundary(at.min(text.len()));
-        Self { range: place(self.range.start)..place(self.range.end), ..self }
+        let start = text.floor_char_boundary(self.range.start.min(text.len().saturating_sub(1)));
+        let end = text.ceil_char_boundary(self.range.end.max(start + 1).min(text.len()));
+        Self { range: start..end, ..self }
     }
 }
 

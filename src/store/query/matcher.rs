@@ -42,10 +42,10 @@ impl Matcher {
 
     /// Finds a regular expression of the `regex` crate (RE2's syntax), whatever the case. `\/` may stand for `/`.
     pub fn regex(source: &str) -> Result<Self, QueryError> {
-        let source = with_bare_slashes(source);
-        match RegexBuilder::new(&source).case_insensitive(true).build() {
-            Ok(regex) => Ok(Self { source, kind: Kind::Regex(regex) }),
-            Err(error) => Err(explain(&source, &error)),
+        let bare = with_bare_slashes(source);
+        match RegexBuilder::new(&bare).case_insensitive(true).build() {
+            Ok(regex) => Ok(Self { source: bare, kind: Kind::Regex(regex) }),
+            Err(error) => Err(explain(source, &bare, &error)),
         }
     }
 
@@ -146,7 +146,24 @@ fn units(source: &str) -> impl Iterator<Item = &str> {
 }
 
 fn with_bare_slashes(source: &str) -> String {
-    units(source).map(|unit| if unit == r"\/" { "/" } else { unit }).collect()
+    units(source).map(bare).collect()
+}
+
+fn bare(unit: &str) -> &str {
+    if unit == r"\/" { "/" } else { unit }
+}
+
+/// Where a place in `with_bare_slashes(source)` is in `source`.
+fn as_typed(source: &str, place: usize) -> usize {
+    let (mut before, mut typed) = (0, 0);
+    for unit in units(source) {
+        let after = before + bare(unit).len();
+        if after > place {
+            return typed + place - before;
+        }
+        (before, typed) = (after, typed + unit.len());
+    }
+    typed
 }
 
 /// `/regex/` at the start of a text: what stands between the slashes and how long the whole is. The second slash ends
@@ -165,13 +182,13 @@ pub(super) fn slashed(text: &str) -> Option<(String, usize)> {
 }
 
 /// The `regex` crate draws its errors over several lines; its parser knows the place.
-fn explain(source: &str, error: &regex::Error) -> QueryError {
-    let (span, message) = match regex_syntax::Parser::new().parse(source) {
+fn explain(source: &str, bare: &str, error: &regex::Error) -> QueryError {
+    let (span, message) = match regex_syntax::Parser::new().parse(bare) {
         Err(regex_syntax::Error::Parse(error)) => (Some(*error.span()), error.kind().to_string()),
         Err(regex_syntax::Error::Translate(error)) => (Some(*error.span()), error.kind().to_string()),
         _ => (None, error.to_string()),
     };
-    let range = span.map_or(0..0, |span| span.start.offset..span.end.offset);
+    let range = span.map_or(0..0, |span| as_typed(source, span.start.offset)..as_typed(source, span.end.offset));
     QueryError {
         range: if range.is_empty() { 0..source.len() } else { range },
         message: format!("not a regular expression: {message}"),
