@@ -16,6 +16,7 @@ use crate::{
         self, Settings, Wishes,
         dirs::{Dirs, Disk},
         history::History,
+        keymap::KeyMap,
         settings::{Config, Overrides},
         state::State,
     },
@@ -31,6 +32,7 @@ use crate::{
     },
     store::{lens::Scope, world::World},
     ui::theme::ColorDepth,
+    view::guide::Guide,
 };
 
 /// A terminal explorer for Amazon EKS.
@@ -281,7 +283,7 @@ pub fn main() -> ExitCode {
         Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit();
     }
     let done = match &cli.command {
-        None => open(&cli.first, &cli.common),
+        None => open(&cli.first, &cli.common, None),
         Some(Command::Demo(demo)) => self::demo(demo, &cli.common),
         Some(Command::Get(get)) => self::get(get, &cli.common),
         Some(Command::Config { defaults: true }) => {
@@ -360,20 +362,31 @@ fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
         .map_err(|error| Problem::new("cannot start").because(error))
 }
 
-fn open(first: &First, common: &Common) -> Result<u8, Problem> {
+/// What a demo brings along.
+struct Newcomer {
+    /// Read once and then gone, so that nothing is left behind whatever ends the program.
+    kubeconfig: Temporary,
+    guide: Option<Guide>,
+}
+
+fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8, Problem> {
     let dirs = Dirs::find(environment)?;
     let Settings { mut config, themes, keys, problems } = settings(&dirs, &common.overrides());
     log(&dirs, config.log);
-    let stage = Stage::set(first.line(), common, &dirs)?;
+    let mut stage = Stage::set(first.line(), common, &dirs)?;
     // A replay shows what was recorded, and not where one was in the last.
     config.start.remember &= stage.replay.is_none();
     let mut options = stage.common.options(&config);
     let contexts = Contexts::load(&options)?;
+    stage.kubeconfig = None;
+    let (kubeconfig, guide) = newcomer.map(|it| (it.kubeconfig, it.guide)).unzip();
+    drop(kubeconfig);
     let recording = stage.record(&contexts, &mut options)?;
     let depth = ColorDepth::detect(environment);
     let (theme, names) = (themes.get(&config.ui.theme, depth)?, themes.names().map(str::to_owned).collect());
     let (state, trouble) = State::load(&dirs.state.join("state.json"));
     let mut model = Model::new(config, keys, theme, names, state);
+    model.guide = guide.flatten();
     for kind in [PromptKind::Command, PromptKind::Filter] {
         let (history, _) = History::load(&dirs.state.join(history_file(kind)));
         match kind {
@@ -408,24 +421,27 @@ struct Stage {
     common: Common,
     view: Option<String>,
     scope: Option<Scope>,
-    /// With the kubeconfig that leads to it.
-    replay: Option<(sim::Replay, Temporary)>,
+    replay: Option<sim::Replay>,
+    /// What leads to the replay, until it is read.
+    kubeconfig: Option<Temporary>,
 }
 
 impl Stage {
     fn set(view: Option<String>, common: &Common, dirs: &Dirs) -> Result<Self, Problem> {
         let (mut common, scope) = (common.clone(), common.scope());
-        let Some(path) = &common.replay else { return Ok(Self { common, view, scope, replay: None }) };
+        let Some(path) = &common.replay else {
+            return Ok(Self { common, view, scope, replay: None, kubeconfig: None });
+        };
         let replay = sim::replay(path, common.speed.unwrap_or(1.0))?;
         let file = Temporary::kubeconfig("replay", dirs, replay.kubeconfig())?;
         common.kubeconfig = Some(file.0.clone());
         let view = view.or_else(|| replay.head.view.clone());
         let scope = scope.or_else(|| replay.head.scope.as_deref().map(Scope::parse));
-        Ok(Self { common, view, scope, replay: Some((replay, file)) })
+        Ok(Self { common, view, scope, replay: Some(replay), kubeconfig: Some(file) })
     }
 
     fn notice(&self) -> Option<Problem> {
-        self.replay.as_ref().and_then(|(replay, _)| replay.notice.clone())
+        self.replay.as_ref().and_then(|replay| replay.notice.clone())
     }
 
     /// Begins the recording that is asked for.
@@ -479,11 +495,16 @@ fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
     })?;
     let dirs = Dirs::find(environment)?;
     let file = Temporary::kubeconfig("demo", &dirs, &world.kubeconfig())?;
+    let guide = Guide {
+        name: story.name.to_owned(),
+        about: story.about.to_owned(),
+        tries: story.tries.iter().map(|&line| line.to_owned()).collect(),
+    };
     if demo.serve {
         say(&format!("serving {nodes} nodes and {pods} pods at {}", world.url));
         say(&format!("export KUBECONFIG={}", file.0.display()));
         if demo.story.is_some() {
-            tries(story);
+            tell_story(&guide, &settings(&dirs, &common.overrides()).keys);
         }
         runtime()?.block_on(async {
             let mut signals = app::terminal::Signals::listen()?;
@@ -493,9 +514,10 @@ fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         return Ok(0);
     }
     if demo.story.is_some() {
-        tries(story);
+        tell_story(&guide, &settings(&dirs, &common.overrides()).keys);
     }
-    open(&demo.first, &Common { kubeconfig: Some(file.0.clone()), ..common.clone() })
+    let common = Common { kubeconfig: Some(file.0.clone()), ..common.clone() };
+    open(&demo.first, &common, Some(Newcomer { kubeconfig: file, guide: demo.churn.is_none().then_some(guide) }))
 }
 
 fn no_story(name: &str) -> Problem {
@@ -508,10 +530,9 @@ fn no_story(name: &str) -> Problem {
 }
 
 /// Says what a story has to try.
-fn tries(story: &sim::Story) {
-    say(&format!("{}: {}", story.name, story.about));
-    for line in story.tries {
-        say(&format!("  - {line}"));
+fn tell_story(guide: &Guide, keys: &KeyMap) {
+    for line in guide.lines(keys) {
+        say(&line);
     }
 }
 
@@ -543,9 +564,10 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     // It only reads; and what it prints must not depend on how somebody likes their screen.
     config.safety.read_only = true;
     config.kinds.clear();
-    let stage = Stage::set(Some(get.view.join(" ")), common, &dirs)?;
+    let mut stage = Stage::set(Some(get.view.join(" ")), common, &dirs)?;
     let mut options = stage.common.options(&config);
     let contexts = Contexts::load(&options)?;
+    stage.kubeconfig = None;
     let recording = stage.record(&contexts, &mut options)?;
     for problem in stage.notice().iter().chain(&problems) {
         tell(&format!("ekscope: {problem}"));

@@ -499,3 +499,103 @@ fn the_screen_is_drawn_anew_without_asking_the_terminal_anything() {
     // An answer would have to come through the keyboard, whose reader does not pass it on.
     assert!(!drawn().contains("\x1b[6n"), "{:?}", drawn());
 }
+
+/// Every file below a folder.
+fn files(folder: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() { found.extend(files(&entry)) } else { found.push(entry.display().to_string()) }
+    }
+    found
+}
+
+/// However a demo ends, it leaves nothing but what is remembered and logged, and the terminal as it was.
+#[cfg(unix)]
+#[test]
+fn a_demo_leaves_nothing_behind() {
+    let signal = |name: &'static str| {
+        move |session: &mut Session| {
+            let killed = std::process::Command::new("kill").args([name, &session.pid().to_string()]).status();
+            assert!(killed.expect("kill runs").success());
+        }
+    };
+    let keys = |keys: &'static str| move |session: &mut Session| session.send(keys);
+    let ends: [(&str, Box<dyn Fn(&mut Session)>, u32); 5] = [
+        (":q", Box::new(keys(":q\r")), 0),
+        ("Ctrl-C", Box::new(keys(CONTROL_C)), 0),
+        ("SIGTERM", Box::new(signal("-TERM")), 143),
+        ("SIGINT", Box::new(signal("-INT")), 130),
+        ("SIGHUP", Box::new(signal("-HUP")), 129),
+    ];
+    for (how, end, code) in ends {
+        let home = tempfile::tempdir().expect("a home");
+        let temporary = home.path().join("tmp");
+        std::fs::create_dir(&temporary).expect("a folder");
+        let folder = |name: &str| home.path().join(name).display().to_string();
+        let environment = [
+            ("HOME", home.path().display().to_string()),
+            ("TMPDIR", temporary.display().to_string()),
+            ("XDG_CONFIG_HOME", folder("config")),
+            ("XDG_CACHE_HOME", folder("cache")),
+            ("XDG_STATE_HOME", folder("state")),
+            ("XDG_DATA_HOME", folder("data")),
+        ];
+        let mut session = Session::start(&pty::Options {
+            program: std::path::Path::new(demo::PROGRAM),
+            arguments: ["demo", "--nodes", "6", "--pods", "60"].map(str::to_owned).to_vec(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            columns: 160,
+            rows: 40,
+        });
+        session.wait_text("● live");
+        session.wait_text("Running");
+        // What leads to the cluster was read and is gone, even if nobody could clear up any more.
+        let secret = |path: &String| path.contains("kubeconfig");
+        assert!(!files(home.path()).iter().any(secret), "{how}: {:?}", files(home.path()));
+        end(&mut session);
+        assert_eq!(session.end(), code, "{how}");
+        assert_restored(&session);
+        let allowed = [folder("cache/ekscope"), folder("state/ekscope")];
+        let left = files(home.path());
+        let strange: Vec<_> =
+            left.iter().filter(|path| !allowed.iter().any(|folder| path.starts_with(folder))).collect();
+        assert!(strange.is_empty(), "{how}: {strange:?}");
+    }
+}
+
+#[test]
+fn the_guide_of_a_demo_goes_with_one_key_and_for_good() {
+    let place = Place::new();
+    let demo = ["demo", "--nodes", "6", "--pods", "60"];
+    let mut session = place.open_as_is(&demo, (120, 36));
+    session.wait_text("Running");
+    session.wait_text("calm-day  an ordinary day");
+    session.wait_text("ctrl-z shows what is not well");
+    session.wait_text("close this for good");
+    session.send(":story\r");
+    session.wait_text("story[");
+    session.wait_text("ctrl-z shows what is not well");
+    session.send("q");
+    session.wait_text("close this for good");
+    session.send("x");
+    wait_gone(&session, "close this for good");
+    leave(session);
+    let session = place.open_as_is(&demo, (120, 36));
+    session.wait_text("Running");
+    session.wait_text("● live");
+    assert!(!session.text().contains("close this for good"), "{}", session.text());
+    leave(session);
+}
+
+#[test]
+fn a_small_terminal_has_one_line_of_the_guide_and_no_row_less_than_it_takes() {
+    let place = Place::new();
+    let session = place.open_as_is(&["demo", "--nodes", "6", "--pods", "60"], NARROW);
+    session.wait_text("Running");
+    session.wait("the line under the table", |screen| {
+        let text = screen.contents();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.len() >= 24 && lines[22].contains("calm-day") && lines[22].contains("x close this for good")
+    });
+    leave(session);
+}

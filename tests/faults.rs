@@ -22,7 +22,7 @@ mod pty;
 use std::collections::BTreeSet;
 
 use demo::{Demo, still, wait, with_faults};
-use ekscope::sim::{self, Faults, Forbid, Handle, RequestLog, Throttle, WatchListFault};
+use ekscope::sim::{self, Faults, Forbid, Handle, Operation, RequestLog, Throttle, WatchListFault};
 use pty::Session;
 use serde_json::Value;
 
@@ -69,16 +69,28 @@ fn lasting(rows: &[Value]) -> Vec<serde_json::Map<String, Value>> {
     rows.iter().map(lasting).collect()
 }
 
-/// Deletes an object, as another client would.
-fn delete(server: &Handle, path: &str) {
+/// Sends a request, as another client would.
+fn send(server: &Handle, request: http::Request<Vec<u8>>) {
     wait(async {
         let kubeconfig = kube::config::Kubeconfig::from_yaml(&server.kubeconfig()).expect("a kubeconfig");
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
         let client = kube::Client::try_from(config).expect("a client");
-        let request = http::Request::delete(path).body(Vec::new()).expect("a request");
-        client.request_text(request).await.expect("the object is deleted");
+        client.request_text(request).await.expect("the server does it");
     });
+}
+
+fn delete(server: &Handle, path: &str) {
+    send(server, http::Request::delete(path).body(Vec::new()).expect("a request"));
+}
+
+/// Makes a pod that nobody runs.
+fn create(server: &Handle, path: &str, name: &str) {
+    let metadata = serde_json::json!({ "name": name });
+    let spec = serde_json::json!({ "containers": [{ "name": "main", "image": "example.com/x" }] });
+    let pod = serde_json::json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
+    let request = http::Request::post(path).header("content-type", "application/json");
+    send(server, request.body(pod.to_string().into_bytes()).expect("a request"));
 }
 
 /// Waits until it holds, as long as a test may wait for anything.
@@ -405,4 +417,107 @@ fn a_table_that_loads_says_how_far_it_is() {
     demo.server.set_faults(Faults::default());
     session.wait_text(&format!("pods(all)[{}] ", demo.pods()));
     session.wait_text("● live");
+}
+
+/// A fault of one verb on one resource, and of no other.
+fn operation(verb: &str, resource: &str) -> Operation {
+    Operation { verb: verb.into(), resource: resource.into(), ..Operation::default() }
+}
+
+fn of(operations: &[Operation]) -> Faults {
+    Faults { operations: operations.to_vec(), ..Faults::default() }
+}
+
+#[test]
+fn an_error_of_one_kind_is_that_kinds_alone() {
+    let refuse = |verb: &str| Operation { refuse: Some(500), ..operation(verb, "secrets") };
+    let demo = Demo::start(with_faults(of(&[refuse("list"), refuse("watch")])));
+    let mut session = pods(&demo);
+    session.send(":secrets\r");
+    session.wait_text("etcdserver: request timed out");
+    session.wait_text("cannot list /api/v1/secrets");
+    session.send(":pods\r");
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    session.send(":secrets\r");
+    demo.server.set_faults(Faults::default());
+    session.wait_text("Opaque");
+}
+
+#[test]
+fn a_slow_kind_holds_up_no_other() {
+    let slow = Operation { latency_ms: 3_600_000, ..operation("*", "nodes") };
+    let demo = Demo::start(with_faults(of(&[slow])));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    session.wait_text("Running");
+    assert!(!session.text().contains("nodes 6/6"), "they are not there yet\n{}", session.text());
+}
+
+#[test]
+fn connections_that_end_without_an_answer_are_made_again() {
+    let dropped = |verb: &str| Operation { drop: true, times: Some(2), ..operation(verb, "pods") };
+    let demo = Demo::start(with_faults(of(&[dropped("list"), dropped("watch")])));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text("closed the connection");
+    session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+    session.wait_text("● live");
+}
+
+#[test]
+fn an_answer_that_is_garbage_is_asked_for_again() {
+    for verb in ["list", "watch"] {
+        for encoding in ["protobuf", "json"] {
+            let garbage = Operation { garbage: true, times: Some(2), ..operation(verb, "pods") };
+            let demo = Demo::start(with_faults(of(&[garbage])));
+            let session = demo.open(&["pods", "-A", "--encoding", encoding], SIZE);
+            session.wait_text("the stream of /api/v1/pods broke");
+            session.wait_text(&format!("pods(all)[{}]", demo.pods()));
+            session.wait_text("● live");
+            let (text, raw) = (session.text(), session.raw());
+            assert!(!text.contains("<html>"), "{verb} {encoding}: what came is not shown\n{text}");
+            assert!(memchr::memmem::find(&raw, b"\x1b[31m{").is_none(), "nor does it act on the terminal");
+        }
+    }
+}
+
+#[test]
+fn a_right_to_list_without_one_to_watch_shows_what_was_listed() {
+    let forbid = vec![Forbid { verb: "watch".into(), resource: "pods".into(), namespace: None }];
+    let demo = Demo::start(with_faults(Faults { forbid, ..Faults::default() }));
+    let session = demo.open(&["pods", "-A"], SIZE);
+    session.wait_text("cannot watch /api/v1/pods");
+    session.wait_text("pods denied");
+    let text = session.text();
+    assert!(text.contains(&format!("pods(all)[{}", demo.pods())) && text.contains("Running"), "rows stay\n{text}");
+}
+
+/// The youngest pods are the ones that a clock can make absurd: they read as kubectl has it, or as what the server says.
+#[test]
+fn a_clock_that_is_wrong_makes_no_absurd_ages() {
+    let young = |ahead_s: i64| {
+        let demo = Demo::start(with_faults(Faults { clock_ahead_s: ahead_s, ..Faults::default() }));
+        let path = "/api/v1/namespaces/payments/pods";
+        create(&demo.server, path, "just-now");
+        let session = demo.open(&["pods", "-n", "payments", "/just-now"], SIZE);
+        session.wait_text("just-now");
+        if ahead_s != 0 {
+            session.wait_text("this machine's");
+        }
+        let rows = demo.rows(&["pods", "-n", "payments"]);
+        let row = rows.iter().find(|row| row["name"] == "just-now").expect("the pod");
+        row["age"].as_str().expect("an age").to_owned()
+    };
+    assert_eq!(young(7_200), "<invalid>", "it comes from the future");
+    assert_eq!(young(-7_200), "2h", "as old as the server says");
+    assert!(young(0).ends_with('s'));
+}
+
+#[test]
+fn a_login_that_fails_because_of_the_clock_says_so() {
+    let faults = Faults { clock_ahead_s: -7_200, unauthorized: u32::MAX, ..Faults::default() };
+    let demo = Demo::start(with_faults(faults));
+    let mut session = demo.open(&["pods", "-A"], SIZE);
+    session.send("!");
+    session.wait_text("this machine's clock is 7");
+    session.wait_text("ahead of the server's");
 }

@@ -34,7 +34,7 @@ use crate::{
         world::World,
     },
     ui::theme::{Role, Theme},
-    view::{View, table::TableView},
+    view::{View, guide::Guide, table::TableView},
 };
 
 /// How long a note stands in the footer, milliseconds.
@@ -138,6 +138,8 @@ pub struct Model {
     pub next_ticket: u64,
     pub state: State,
     pub history: History,
+    /// What a newcomer is told on the first screen.
+    pub guide: Option<Guide>,
     pub show_header: bool,
     pub show_crumbs: bool,
     pub contexts: Vec<ContextEntry>,
@@ -230,6 +232,7 @@ impl Model {
             next_ticket: 0,
             state,
             history: History::default(),
+            guide: None,
             show_header: true,
             show_crumbs: true,
             contexts: Vec::new(),

@@ -19,11 +19,15 @@ use crate::{
         stream::{StreamId, StreamState},
         usage::Reading,
     },
+    util::age,
     view::{
         View,
         text::{TextKind, TextView, yaml},
     },
 };
+
+/// Clocks may be so many seconds apart without a word.
+const WRONG_CLOCK: i64 = 60;
 
 /// What the terminal sends.
 #[derive(Debug, Clone, PartialEq)]
@@ -357,8 +361,18 @@ fn fetched(model: &mut Model, ticket: u64, answer: Answer) {
             model.dirty = true;
         }
         (Ticket::Yaml { .. }, Answer::Object(Err(problem))) => model.note(Level::Error, problem),
-        (Ticket::Version, Answer::Version(Ok(version))) => model.server_version = Some(version),
-        (Ticket::Version, Answer::Version(Err(problem))) => tracing::info!("{problem}"),
+        (Ticket::Version, Answer::Version { version, clock_ahead }) => {
+            match version {
+                Ok(version) => model.server_version = Some(version),
+                Err(problem) => tracing::info!("{problem}"),
+            }
+            if let Some(ahead) = clock_ahead.filter(|ahead| ahead.abs() > WRONG_CLOCK) {
+                let side = if ahead > 0 { "ahead of" } else { "behind" };
+                let apart = age::human(ahead.abs());
+                let what = format!("the server's clock is {apart} {side} this machine's");
+                model.note(Level::Warning, Problem::new(what).because("ages are off by as much").hint("set the clock"));
+            }
+        }
         (Ticket::Namespaces(kind), Answer::Namespaces(names)) => {
             if names.is_empty() {
                 return;

@@ -9,7 +9,7 @@ pub mod text;
 
 use crate::{
     app::{effect::Effect, model::Model},
-    config::keymap::CommandKeys,
+    config::keymap::{CommandKeys, KeyMap},
     problem::Problem,
     view::View,
 };
@@ -85,6 +85,25 @@ pub fn find(id: &str) -> Option<&'static Command> {
 /// Every command as the key map takes it.
 pub fn key_table() -> Vec<CommandKeys<'static>> {
     commands().map(|command| (command.id, command.scope.name(), command.keys)).collect()
+}
+
+/// A text with the keys of commands in the place of their ids: `{table.faults} shows what is not well`.
+pub fn spelled(text: &str, keys: &KeyMap) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, (id, after))) = rest.split_once('{').and_then(|(a, b)| Some((a, b.split_once('}')?))) {
+        out.push_str(before);
+        out.push_str(&way(id, keys));
+        rest = after;
+    }
+    out + rest
+}
+
+/// The key that runs a command on a table, else its word on the command line.
+pub fn way(id: &str, keys: &KeyMap) -> String {
+    let key = keys.keys_of(&[Scope::Table.name(), Scope::Global.name()], id).first().map(ToString::to_string);
+    let word = || find(id).and_then(|command| command.words.first()).map(|word| format!(":{word}"));
+    key.or_else(word).unwrap_or_default()
 }
 
 /// The scopes that count on the top view, the narrowest first.
@@ -216,6 +235,17 @@ mod tests {
                     panic!("{key} is {other} and {} in {}", command.id, command.scope.name());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn stories_speak_in_the_users_keys() {
+        let (settings, _) = settings("[keys.table]\n\"f9\" = \"table.faults\"\n\"ctrl-z\" = false\n");
+        assert_eq!(spelled("{table.faults} and {guide.story}, {view.help}", &settings.keys), "f9 and :story, ?");
+        for line in crate::sim::STORIES.iter().flat_map(|story| story.tries) {
+            let ids = line.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+            ids.for_each(|(id, _)| assert!(find(id).is_some(), "{line}"));
+            assert!(!spelled(line, &settings.keys).contains(['{', '}']), "{line}");
         }
     }
 

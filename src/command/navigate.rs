@@ -9,7 +9,7 @@ use crate::{
     problem::Problem,
     store::lens::Scope as Namespaces,
     view::{
-        View,
+        View, guide,
         text::{Line, TextKind, TextView},
     },
 };
@@ -254,6 +254,30 @@ pub const COMMANDS: &[Command] = &[
                 argument.to_owned()
             };
             Ok(vec![Effect::Theme(name)])
+        },
+        ..Command::BASE
+    },
+    Command {
+        id: "guide.story",
+        words: &["story"],
+        help: "What there is to try in this demo",
+        when: |m| m.guide.is_some(),
+        run: |m, _| {
+            let Some(guide) = &m.guide else { return Err(Problem::new("no story is told here").hint("ekscope demo")) };
+            let lines = guide.lines(&m.keys).into_iter().map(Line::plain).collect();
+            m.views.push(View::Text(Box::new(TextView::new(TextKind::Help, "story".into(), "story".into(), lines))));
+            Ok(Vec::new())
+        },
+        ..Command::BASE
+    },
+    Command {
+        id: "guide.close",
+        keys: &["x"],
+        help: "Close the guide for good",
+        when: |m| guide::shown(m).is_some(),
+        run: |m, _| {
+            m.state.dismiss(guide::HINT);
+            Ok(vec![Effect::Save])
         },
         ..Command::BASE
     },

@@ -25,6 +25,10 @@ pub struct Faults {
     /// Where given, the user has these rights and no others.
     pub grants: Option<Vec<Grant>>,
     pub throttle: Option<Throttle>,
+    /// What befalls some requests and not others; the first that fits a request counts.
+    pub operations: Vec<Operation>,
+    /// How far the server's clock is ahead of this machine's, in seconds: for `Date`, metrics, and whatever comes to be.
+    pub clock_ahead_s: i64,
     /// Milliseconds before each answer.
     pub latency_ms: u64,
     /// Bytes a second that each connection may send; `None`: as fast as it goes. New connections only.
@@ -86,6 +90,39 @@ impl Grant {
     }
 }
 
+/// What befalls requests of one sort.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Operation {
+    /// `list`, `watch`, `get` …; `*` stands for every verb.
+    pub verb: String,
+    /// The plural without the group, `*` for every resource, or the beginning of a path, from its `/` on.
+    pub resource: String,
+    /// How many requests it befalls; `None`: all.
+    pub times: Option<u32>,
+    /// Milliseconds before the answer.
+    pub latency_ms: u64,
+    /// The code of a refusal in place of the answer.
+    pub refuse: Option<u16>,
+    /// Ends the connection in place of an answer.
+    pub drop: bool,
+    /// Answers 200 with bytes that are nothing.
+    pub garbage: bool,
+    /// Ends the connection in the middle, after this many bytes of a list or a watch.
+    pub cut_after_bytes: Option<u64>,
+}
+
+impl Operation {
+    fn befalls(&self, verb: &str, resource: &str, path: &str) -> bool {
+        let fits = match self.resource.as_str() {
+            "*" => true,
+            of if of.starts_with('/') => path.starts_with(of),
+            of => of == resource,
+        };
+        fits && (self.verb == "*" || self.verb == verb) && self.times != Some(0)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttle {
@@ -95,6 +132,16 @@ pub struct Throttle {
 }
 
 impl Faults {
+    /// What befalls this request, counted.
+    pub fn strike(&mut self, verb: &str, resource: &str, path: &str) -> Operation {
+        let befalls = |operation: &&mut Operation| operation.befalls(verb, resource, path);
+        let Some(operation) = self.operations.iter_mut().find(befalls) else { return Operation::default() };
+        if let Some(times) = &mut operation.times {
+            *times -= 1;
+        }
+        operation.clone()
+    }
+
     /// Whether the user lacks this right; an empty namespace is the whole cluster.
     pub fn forbids(&self, verb: &str, resource: &str, namespace: &str) -> bool {
         let is = |pattern: &str, word: &str| pattern == "*" || pattern == word;
@@ -114,6 +161,28 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operation_befalls_what_it_names_and_as_often() {
+        let operation = |verb: &str, resource: &str, times| Operation {
+            verb: verb.into(),
+            resource: resource.into(),
+            times,
+            refuse: Some(500),
+            ..Operation::default()
+        };
+        let mut faults = Faults {
+            operations: vec![operation("list", "pods", Some(2)), operation("*", "/version", None)],
+            ..Faults::default()
+        };
+        let mut struck = |verb, resource, path| faults.strike(verb, resource, path).refuse.is_some();
+        assert!(!struck("watch", "pods", "/api/v1/pods"));
+        assert!(!struck("list", "nodes", "/api/v1/nodes"));
+        assert!(struck("get", "", "/version"));
+        assert!(struck("list", "pods", "/api/v1/pods"));
+        assert!(struck("list", "pods", "/api/v1/pods"));
+        assert!(!struck("list", "pods", "/api/v1/pods"), "twice and no more");
+    }
 
     #[test]
     fn a_rule_for_the_cluster_leaves_namespaces_alone() {

@@ -42,7 +42,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch as signal;
 
 pub use cluster::story::{STORIES, Story};
-pub use faults::{Faults, Forbid, Grant, Throttle, WatchListFault};
+pub use faults::{Faults, Forbid, Grant, Operation, Throttle, WatchListFault};
 pub use replay::{Replay, replay};
 pub use requests::{Request, RequestLog};
 
@@ -153,7 +153,8 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
     let owner = Owner::spawn({
         let (options, token) = (options.clone(), token.clone());
         move || {
-            let now = options.start.unwrap_or_else(|| Timestamp::now().as_second());
+            let ahead = options.faults.clock_ahead_s;
+            let now = options.start.unwrap_or_else(|| Timestamp::now().as_second().saturating_add(ahead));
             let mut world = World::new(Size { nodes: options.nodes, pods: options.pods, seed: options.seed, now });
             world.token = token;
             world.churn = options.churn;

@@ -103,7 +103,8 @@ fn live(world: &mut World, elapsed: Duration) {
     let passed = (elapsed.as_secs_f64() * 1000.0 * world.speed) as i64;
     if passed > 0 {
         let end = world.life.clock.now() + passed;
-        world.life.clock.meet(jiff::Timestamp::now().as_millisecond(), world.speed);
+        let ahead = world.faults.clock_ahead_s.saturating_mul(1000);
+        world.life.clock.meet(jiff::Timestamp::now().as_millisecond().saturating_add(ahead), world.speed);
         let started = Instant::now();
         while !life::advance(world, end, 4) && started.elapsed() < MOST {}
     }

@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Clear, Widget},
 };
 
-use super::{Screen, View, status, table};
+use super::{Screen, View, guide, status, table};
 use crate::{
     app::model::{Level, Model, PromptKind},
     command,
@@ -33,6 +33,9 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
     let title = Rect { y: area.y + header_height, height: title_height, ..area };
     let footer = Rect { y: area.bottom() - footer_height, height: footer_height, ..area };
     let body = Rect { y: title.bottom(), height: footer.y.saturating_sub(title.bottom()), ..area };
+    let told = guide::height(model, body);
+    let tour = Rect { y: body.bottom() - told, height: told, ..area };
+    let body = Rect { height: body.height - told, ..body };
     let totals = matches!(model.views.last(), Some(View::Table(_))) && body.height > 12;
     let rows = body.height.saturating_sub(1 + u16::from(totals));
 
@@ -86,12 +89,13 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
         None => {}
     }
     draw_footer(model, footer, buffer, &screen);
+    guide::draw(model, tour, buffer, &screen);
     draw_prompt(model, area, title, frame, &screen);
     wake
 }
 
 /// Writes parts one after another; gives the column after the last.
-fn write(buffer: &mut Buffer, area: Rect, x: u16, parts: &[(&str, ratatui::style::Style)]) -> u16 {
+pub(super) fn write(buffer: &mut Buffer, area: Rect, x: u16, parts: &[(&str, ratatui::style::Style)]) -> u16 {
     let mut x = x;
     for (text, style) in parts {
         if x >= area.right() || area.height == 0 {

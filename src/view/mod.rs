@@ -1,6 +1,7 @@
 //! What is on screen: views on a stack, and how a whole frame is put together. Drawing reads; it never changes anything.
 
 pub mod frame;
+pub mod guide;
 pub mod status;
 pub mod table;
 pub mod text;

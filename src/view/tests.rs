@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
-use super::frame;
+use super::{frame, guide::Guide};
 use crate::{
     app::{
         model::{Level, Model},
@@ -238,4 +238,21 @@ fn what_was_wrong_at_the_start_stands_in_the_footer() {
     assert!(footer(&mut script).starts_with(" [+1 in :messages] config.toml:1:1: first"));
     script.model.now += 6_000;
     assert!(footer(&mut script).starts_with(" : command"));
+}
+
+#[test]
+fn a_newcomer_is_told_what_to_try_and_nothing_is_covered() {
+    for (columns, rows, told) in [(140, 30, "• ctrl-z shows what is not well"), (80, 24, ":story what to try")] {
+        let mut script = populated();
+        let before = text_of(&draw(&mut script.model, columns, rows));
+        let tries = vec!["{table.faults} shows what is not well".to_owned()];
+        script.model.guide = Some(Guide { name: "calm-day".to_owned(), about: "an ordinary day".to_owned(), tries });
+        let after = text_of(&draw(&mut script.model, columns, rows));
+        assert!(after.contains(told) && after.contains("x close this for good"), "{after}");
+        for line in before.lines().take(9) {
+            assert!(after.contains(line), "{line:?} is covered\n{after}");
+        }
+        script.command("guide.close");
+        assert_eq!(text_of(&draw(&mut script.model, columns, rows)), before);
+    }
 }

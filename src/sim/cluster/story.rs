@@ -21,7 +21,7 @@ pub struct Story {
     pub name: &'static str,
     /// One line for the list.
     pub about: &'static str,
-    /// What to try, a line each.
+    /// What to try, a line each; `{table.enter}` stands for the key of a command.
     pub tries: &'static [&'static str],
     /// The size that it needs, in nodes and pods; `None`: what the command line says.
     pub size: Option<(u32, u32)>,
@@ -55,9 +55,9 @@ pub static STORIES: [Story; 7] = [
         name: "calm-day",
         about: "an ordinary day: releases, autoscaling, a cron job, a few restarts",
         tries: &[
-            "Ctrl-Z shows what is not well",
-            "Enter on a deployment shows its pods; l their logs",
-            "0 shows all namespaces",
+            "{table.faults} shows what is not well",
+            ":deployments, then {table.enter} on one shows its pods",
+            "{table.yaml} shows what stands behind a row",
         ],
         size: None,
         lines: &[],
@@ -67,7 +67,7 @@ pub static STORIES: [Story; 7] = [
         about: "a release of payments/api crashes, one of checkout/web has no image",
         tries: &[
             "open deployments: payments/api does not get on, and keeps its old pods alive",
-            "Enter on it, then on the pod that restarts: its events say why",
+            "{table.enter} on it shows the pod that restarts; :events says why",
             "kubectl rollout undo deployment/api -n payments mends it",
         ],
         size: None,
@@ -124,7 +124,7 @@ pub static STORIES: [Story; 7] = [
     Story {
         name: "100000-pods",
         about: "five thousand nodes and a hundred thousand pods",
-        tries: &["filter with / and sort by any column: nothing waits"],
+        tries: &["filter with {table.filter} and sort by any column: nothing waits"],
         size: Some((5_000, 100_000)),
         lines: &[],
     },

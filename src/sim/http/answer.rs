@@ -39,6 +39,12 @@ pub fn failure(status: &Status, format: Format) -> Answer {
     answer
 }
 
+/// No answer: the connection ends.
+pub fn dropped() -> Answer {
+    let error = Err::<Frame<Bytes>, _>(std::io::ErrorKind::ConnectionAborted.into());
+    respond(200, "text/plain", BodyExt::boxed_unsync(StreamBody::new(stream::iter([error]))))
+}
+
 /// The connection becomes a WebSocket.
 pub fn switching(accept: &str, protocol: &str) -> Answer {
     let mut answer = whole(101, "text/plain", Bytes::new());

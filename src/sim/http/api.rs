@@ -8,6 +8,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::Value;
 
 use super::access;
@@ -26,7 +27,7 @@ use super::write::Place;
 use crate::sim::catalog::{ALL, DEFINITIONS, PODS, ResourceId};
 use crate::sim::cluster::metrics;
 use crate::sim::encoding::{read, wire};
-use crate::sim::faults::Faults;
+use crate::sim::faults::{Faults, Operation};
 use crate::sim::object::{Object, key};
 use crate::sim::owner::Owner;
 use crate::sim::print::table;
@@ -35,6 +36,8 @@ use crate::sim::world::World;
 
 /// No client of a demo sends more.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// No object, in no encoding.
+const GARBAGE: &[u8] = b"\xff\xfe\x00\x00<html>\x1b[31m{\"kind\":";
 /// How often a request that is held looks whether it may go on.
 const HELD: Duration = Duration::from_millis(5);
 
@@ -58,13 +61,34 @@ pub struct Call {
 
 /// What the world says to a request before anything else is looked at.
 enum Verdict {
-    Go(Box<Faults>, Option<u64>),
+    Go(Box<Faults>, Box<Operation>),
     Refuse(Status),
     Hang,
 }
 
+impl Call {
+    /// The time by the server's clock, in seconds since 1970.
+    fn now(&self) -> i64 {
+        Timestamp::now().as_second().saturating_add(self.faults.clock_ahead_s)
+    }
+}
+
 impl Service {
-    pub async fn answer(&self, mut request: Request<Incoming>) -> Answer {
+    /// Answers a request, with the time of the server's clock.
+    pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let mut answer = self.admitted(request).await;
+        let ahead_s = self.owner.ask(|world| world.faults.clock_ahead_s).await.unwrap_or(0);
+        if ahead_s != 0
+            && let Ok(time) = Timestamp::from_second(Timestamp::now().as_second().saturating_add(ahead_s))
+            && let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&time)
+            && let Ok(date) = date.parse()
+        {
+            answer.headers_mut().insert(header::DATE, date);
+        }
+        answer
+    }
+
+    async fn admitted(&self, mut request: Request<Incoming>) -> Answer {
         let on = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let text =
@@ -85,8 +109,8 @@ impl Service {
         };
         let asked = route.clone();
         let verdict = self.owner.ask(move |world| admit(world, &asked, logged, &token)).await;
-        let (faults, cut) = match verdict {
-            Some(Verdict::Go(faults, cut)) => (*faults, cut),
+        let (faults, strike) = match verdict {
+            Some(Verdict::Go(faults, strike)) => (*faults, *strike),
             Some(Verdict::Refuse(status)) => return answer::failure(&status, format),
             Some(Verdict::Hang) => std::future::pending().await,
             None => return answer::failure(&Status::internal("the server is shutting down"), format),
@@ -97,10 +121,20 @@ impl Service {
         while !faults.hold.is_empty() && self.holds(route.verb).await {
             tokio::time::sleep(HELD).await;
         }
-        if faults.latency_ms > 0 {
-            tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+        let latency_ms = faults.latency_ms + strike.latency_ms;
+        if latency_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(latency_ms)).await;
         }
-        let call = Call { route, query, accept, gzip, faults, cut };
+        if strike.drop {
+            return answer::dropped();
+        }
+        if let Some(code) = strike.refuse {
+            return answer::failure(&Status::failing(code), format);
+        }
+        if strike.garbage {
+            return answer::whole(200, format.content_type(route.verb == "watch"), GARBAGE);
+        }
+        let call = Call { route, query, accept, gzip, faults, cut: strike.cut_after_bytes };
         let patch = text(header::CONTENT_TYPE).to_owned();
         if let Target::Resource { resource: PODS, namespace, name, subresource } = &call.route.target
             && subresource == "exec"
@@ -227,7 +261,7 @@ impl Service {
             (Shape::Table, None) => table::built_in(resource),
             _ => Vec::new(),
         };
-        let now = Timestamp::now().as_second();
+        let now = call.now();
         Ok(Render { resource, format, shape, include, now, columns: columns.into(), chunks })
     }
 
@@ -264,9 +298,8 @@ impl Service {
         Ok(answer::streamed(content_type, pieces, call.cut))
     }
 
-    async fn find(&self, resource: ResourceId, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
+    async fn find(&self, resource: ResourceId, namespace: &str, name: &str, now: i64) -> Result<Arc<Object>, Status> {
         let at = key(namespace, name);
-        let now = Timestamp::now().as_second();
         let find = move |world: &mut World| {
             if resource.is_metrics() { metrics::get(world, resource, &at, now) } else { world.get(resource, &at) }
         };
@@ -275,7 +308,7 @@ impl Service {
 
     async fn get(&self, call: &Call, resource: ResourceId, namespace: &str, name: &str) -> Result<Answer, Status> {
         let render = self.render(call, resource).await?;
-        let object = self.find(resource, namespace, name).await?;
+        let object = self.find(resource, namespace, name, call.now()).await?;
         Ok(answer::whole(200, render.format.content_type(false), render.object(&object)))
     }
 }
@@ -314,7 +347,7 @@ fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &st
         return Verdict::Refuse(Status::unauthorized());
     }
     if own {
-        return Verdict::Go(Box::new(world.faults.clone()), None);
+        return Verdict::Go(Box::new(world.faults.clone()), Box::default());
     }
     if world.faults.hang.iter().any(|prefix| path.starts_with(prefix.as_str())) {
         return Verdict::Hang;
@@ -340,10 +373,16 @@ fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &st
             return Verdict::Refuse(Status::forbidden(route.verb, resource, namespace, name, subresource));
         }
     }
+    let resource = match &route.target {
+        Target::Resource { resource, .. } => ALL[resource.index()].plural,
+        _ => "",
+    };
+    let mut strike = world.faults.strike(route.verb, resource, &path);
     let streams = matches!(route.verb, "list" | "watch");
     let cut = world.faults.cut_after_bytes.filter(|_| streams && world.faults.cuts != Some(0));
     if let (Some(_), Some(cuts)) = (cut, &mut world.faults.cuts) {
         *cuts -= 1;
     }
-    Verdict::Go(Box::new(world.faults.clone()), cut)
+    strike.cut_after_bytes = strike.cut_after_bytes.or(cut);
+    Verdict::Go(Box::new(world.faults.clone()), Box::new(strike))
 }

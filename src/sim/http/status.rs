@@ -200,6 +200,19 @@ impl Status {
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
     }
 
+    /// A refusal of this code that has no cause but a fault.
+    pub fn failing(code: u16) -> Self {
+        let (reason, message) = match code {
+            409 => ("Conflict", "the object has been modified"),
+            429 => ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
+            500 => ("InternalError", "Internal error occurred: etcdserver: request timed out"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+            504 => ("Timeout", "the server was unable to return a response in the time allotted"),
+            _ => ("", "the server refuses this request"),
+        };
+        Self::new(code, reason, message)
+    }
+
     pub fn too_many_requests(retry_after_s: u32) -> Self {
         let message = "the server has received too many requests and has asked us to try again later";
         Self::new(429, "TooManyRequests", message).details(json!({ "retryAfterSeconds": retry_after_s }))

@@ -35,7 +35,11 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Object(Result<serde_json::Value, Problem>),
-    Version(Result<String, Problem>),
+    Version {
+        version: Result<String, Problem>,
+        /// How far the server's clock is ahead, in seconds.
+        clock_ahead: Option<i64>,
+    },
     /// Namespaces in which the kind may be watched; empty where there is none.
     Namespaces(Vec<String>),
 }
@@ -44,7 +48,10 @@ pub enum Answer {
 pub async fn run(cluster: &Cluster, request: Request) -> Answer {
     match request {
         Request::Object { path } => Answer::Object(object(cluster, &path).await),
-        Request::Version => Answer::Version(version(cluster).await),
+        Request::Version => {
+            let version = version(cluster).await;
+            Answer::Version { version, clock_ahead: cluster.session.clock_ahead() }
+        }
         Request::Namespaces { group, resource, known } => {
             Answer::Namespaces(namespaces(cluster, &group, &resource, known).await)
         }

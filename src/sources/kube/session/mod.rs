@@ -15,7 +15,7 @@ mod transport;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -124,6 +124,8 @@ struct Inner {
     link: Arc<Link>,
     request_timeout: Duration,
     recorder: Option<Recorder>,
+    /// How far the server's clock is ahead of ours, by its first answer.
+    clock_ahead: OnceLock<Option<i64>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -193,6 +195,7 @@ impl Session {
             link,
             request_timeout: options.request_timeout,
             recorder: options.recorder.clone(),
+            clock_ahead: OnceLock::new(),
         })))
     }
 
@@ -203,6 +206,11 @@ impl Session {
     /// What the best connection so far took to come about; none before the first.
     pub fn link(&self) -> Option<LinkSample> {
         self.0.link.sample()
+    }
+
+    /// How far the server's clock is ahead of this machine's, in seconds; unknown before the first answer.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        self.0.clock_ahead.get().copied().flatten()
     }
 
     /// Forgets cached credentials and failures: to be called when the user has just signed in anew.
@@ -245,6 +253,7 @@ impl Session {
         let answer = self.answer(request, grant).await;
         match (answer, exchange) {
             (Ok(response), exchange) => {
+                self.0.clock_ahead.get_or_init(|| ahead(&response));
                 exchange.iter().for_each(|exchange| exchange.answer(&response));
                 Ok(Body::of(response, exchange))
             }
@@ -279,11 +288,16 @@ impl Session {
 
 /// A 401 with what the server says and how far the clocks are apart: tokens are only good for minutes.
 async fn unauthorized(response: Response<Body>) -> SendError {
-    let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-    let server = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    let ahead = server.map(|server| Timestamp::now().as_second() - server.timestamp().as_second());
+    let clock_ahead = ahead(&response).map(|ahead| -ahead).filter(|ahead| ahead.abs() > 60);
     let status = status_of(response).await;
-    SendError::Unauthorized { message: status.message, clock_ahead: ahead.filter(|ahead| ahead.abs() > 60) }
+    SendError::Unauthorized { message: status.message, clock_ahead }
+}
+
+/// How far the clock of whoever answered is ahead of ours, in seconds, where the answer says.
+fn ahead<B>(response: &Response<B>) -> Option<i64> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    let server = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(server.timestamp().as_second() - Timestamp::now().as_second())
 }
 
 fn connect_timeout(options: &ConnectOptions) -> Duration {
