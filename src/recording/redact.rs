@@ -126,6 +126,8 @@ impl Redactor {
                     "continue" if !text.is_empty() => self.page(text),
                     "uid" | "resourceVersion" => return,
                     "name" | "generateName" | "namespace" if is_name(text) => self.account(text),
+                    // Free text of whoever wrote it.
+                    "values" | "userData" | "script" | "config" => MASK.to_owned(),
                     _ if is_amount(key, text) => return,
                     _ if names_credential(key) && !text.is_empty() => MASK.to_owned(),
                     _ => self.text(text),
@@ -147,6 +149,7 @@ impl Redactor {
                 ("annotations", name) => self.annotation(name, &mut value),
                 ("data" | "stringData" | "binaryData", _) if !value.is_object() => hide_data(&mut value),
                 (_, "value") if named => hide(&mut value),
+                ("env" | "environment", _) if !named && !value.is_object() => hide(&mut value),
                 (_, name) => self.value(name, &mut value),
             }
             (self.account(&name), value)
