@@ -161,6 +161,9 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
             world.faults = options.faults;
             world.speed = options.speed;
             world.drops = breaker;
+            if !options.background {
+                world.furnish();
+            }
             if options.live && !options.background {
                 life::begin(&mut world, options.story);
             } else if options.live {

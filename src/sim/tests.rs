@@ -132,7 +132,9 @@ fn keys(items: &Value) -> Vec<String> {
 }
 
 fn small(seed: u64) -> World {
-    World::new(Size { nodes: 20, pods: 300, seed, now: START })
+    let mut world = World::new(Size { nodes: 20, pods: 300, seed, now: START });
+    world.furnish();
+    world
 }
 
 fn bytes_of(world: &World) -> Vec<u8> {

@@ -108,6 +108,8 @@ pub struct World {
     /// What makes it live; empty in a still world.
     pub life: Life,
     pub story: Option<&'static Story>,
+    /// Whether there is more than nodes and pods.
+    furnished: bool,
     /// It will live, but the first who ask come first.
     pub unborn: Option<Unborn>,
     /// When it began, in seconds since 1970.
@@ -123,6 +125,7 @@ pub struct World {
 }
 
 impl World {
+    /// Nodes and pods of the seed; [`World::furnish`] adds the rest.
     pub fn new(size: Size) -> Self {
         let table = |_| Table {
             objects: BTreeMap::new(),
@@ -146,6 +149,7 @@ impl World {
             chunks: Arc::default(),
             life: Life::new(size.now),
             story: None,
+            furnished: false,
             unborn: None,
             began: size.now,
             speed: 1.0,
@@ -157,7 +161,7 @@ impl World {
         world
     }
 
-    /// Puts the seed into the tables: nothing of it is history.
+    /// Puts nodes and pods of the seed into the tables: nothing of it is history.
     fn fill(&mut self) {
         let machines = self.cluster.machines.clone();
         let now = self.cluster.size.now;
@@ -182,14 +186,29 @@ impl World {
                 self.counts.entry(pod.workload.uid).or_default().add(pod);
             }
         }
+        self.seeded();
+    }
+
+    /// Puts everything else of the seed into the tables, once. It takes longer than nodes and pods, which the first screen
+    /// wants, and nobody has asked for anything else before.
+    pub fn furnish(&mut self) {
+        if std::mem::replace(&mut self.furnished, true) {
+            return;
+        }
         for (resource, value) in objects::all(&self.cluster, &self.tables[PODS.index()].objects, &self.counts) {
             self.version += 1;
             let object = Object::from_value(resource, self.version, value);
             self.tables[resource.index()].objects.insert(Arc::clone(&object.key), Arc::new(object));
         }
-        for table in &mut self.tables {
-            table.forgotten = self.version;
-            table.newest.send_replace(self.version);
+        self.seeded();
+    }
+
+    /// What is in tables without a history is as old as the world.
+    fn seeded(&mut self) {
+        let version = self.version;
+        for table in self.tables.iter_mut().filter(|table| table.history.is_empty()) {
+            table.forgotten = version;
+            table.newest.send_replace(version);
         }
     }
 

@@ -185,6 +185,7 @@ impl Life {
 
 /// Begins the life of a world that was still so far, and the story, if one is told.
 pub fn begin(world: &mut World, story: Option<&'static Story>) {
+    world.furnish();
     world.life.on = true;
     for resource in [PODS].into_iter().chain(INDEXED) {
         for object in world.snapshot(resource, "").objects.iter() {

@@ -24,7 +24,7 @@ use super::selector::Selector;
 use super::status::Status;
 use super::watch::Watch;
 use super::write::Place;
-use crate::sim::catalog::{ALL, DEFINITIONS, PODS, ResourceId};
+use crate::sim::catalog::{ALL, DEFINITIONS, NODES, PODS, ResourceId};
 use crate::sim::cluster::metrics;
 use crate::sim::encoding::{read, wire};
 use crate::sim::faults::{Faults, Operation};
@@ -365,6 +365,9 @@ fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &st
         return Verdict::Refuse(Status::too_many_requests(throttle.retry_after_s));
     }
     if let Target::Resource { resource, namespace, name, subresource } = &route.target {
+        if ![PODS, NODES].contains(resource) && !resource.is_metrics() {
+            world.furnish();
+        }
         let mut asked = ALL[resource.index()].plural.to_owned();
         if !subresource.is_empty() {
             asked = format!("{asked}/{subresource}");
