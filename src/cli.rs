@@ -378,7 +378,7 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     config.start.remember &= stage.replay.is_none();
     let mut options = stage.common.options(&config);
     let contexts = Contexts::load(&options)?;
-    stage.kubeconfig = None;
+    drop(stage.kubeconfig.take());
     let (kubeconfig, guide) = newcomer.map(|it| (it.kubeconfig, it.guide)).unzip();
     drop(kubeconfig);
     let recording = stage.record(&contexts, &mut options)?;
@@ -567,7 +567,7 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     let mut stage = Stage::set(Some(get.view.join(" ")), common, &dirs)?;
     let mut options = stage.common.options(&config);
     let contexts = Contexts::load(&options)?;
-    stage.kubeconfig = None;
+    drop(stage.kubeconfig.take());
     let recording = stage.record(&contexts, &mut options)?;
     for problem in stage.notice().iter().chain(&problems) {
         tell(&format!("ekscope: {problem}"));
