@@ -509,6 +509,9 @@ fn files(folder: &std::path::Path) -> Vec<String> {
     found
 }
 
+/// A way to end the program.
+type End = Box<dyn Fn(&mut Session)>;
+
 /// However a demo ends, it leaves nothing but what is remembered and logged, and the terminal as it was.
 #[cfg(unix)]
 #[test]
@@ -520,7 +523,7 @@ fn a_demo_leaves_nothing_behind() {
         }
     };
     let keys = |keys: &'static str| move |session: &mut Session| session.send(keys);
-    let ends: [(&str, Box<dyn Fn(&mut Session)>, u32); 5] = [
+    let ends: [(&str, End, u32); 5] = [
         (":q", Box::new(keys(":q\r")), 0),
         ("Ctrl-C", Box::new(keys(CONTROL_C)), 0),
         ("SIGTERM", Box::new(signal("-TERM")), 143),

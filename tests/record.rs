@@ -99,7 +99,11 @@ fn plant(server: &Handle) {
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Every form in which a text may be hidden: plain, in hex, and in Base64 whatever stands before and after it.
