@@ -1,7 +1,10 @@
-//! The command line: `ekscope [VIEW]`, `demo`, `get`, `config`. How to connect may stand before or after the subcommand.
+//! The command line: `ekscope [VIEW]`, `demo`, `get`, `doctor`, `config`. How to connect may stand before or after the subcommand.
+
+mod amazon;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use self::amazon::Questions;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{
@@ -24,6 +27,7 @@ use crate::{
     recording::{Head, Recording},
     sim,
     sources::{
+        aws::{self, Wish},
         kube::{
             cluster::Preference,
             session::{ConnectOptions, Contexts},
@@ -53,6 +57,8 @@ enum Command {
     Demo(Demo),
     /// Print what a view shows, for scripts.
     Get(Get),
+    /// Say who you are to AWS and to the cluster and what you may do there, and print the policies that are needed.
+    Doctor,
     /// Say where settings, keys and themes live, check them, and list what there is to choose from.
     Config {
         /// Print every setting with its default and what it means: a start for `config.toml`.
@@ -84,6 +90,15 @@ struct Common {
     /// Cluster of the kubeconfig, in place of the context's.
     #[arg(long, global = true)]
     cluster: Option<String>,
+    /// EKS cluster to connect to by its name: no kubeconfig is needed.
+    #[arg(long, global = true, value_name = "NAME")]
+    eks: Option<String>,
+    /// AWS region, for --eks and doctor (otherwise AWS_REGION, then the profile's).
+    #[arg(long, global = true)]
+    region: Option<String>,
+    /// AWS profile, for --eks and doctor (otherwise AWS_PROFILE, then default).
+    #[arg(long, global = true)]
+    profile: Option<String>,
     /// User of the kubeconfig, in place of the context's.
     #[arg(long, global = true)]
     user: Option<String>,
@@ -202,6 +217,10 @@ impl Cli {
         if self.common.all_namespaces && self.common.namespace.is_some() {
             return Some("--all-namespaces cannot be used with --namespace");
         }
+        let kubeconfig = [&self.common.context, &self.common.cluster, &self.common.user];
+        if self.common.eks.is_some() && kubeconfig.iter().any(|named| named.is_some()) {
+            return Some("--eks cannot be used with --context, --cluster or --user");
+        }
         let first = !self.first.view.is_empty() || self.first.command.is_some();
         if first && self.command.is_some() {
             return Some("a VIEW goes after the subcommand");
@@ -239,12 +258,13 @@ impl Common {
             request_timeout: config.connection.request_timeout,
             read_only: config.safety.read_only,
             recorder: None,
+            ask: None,
         }
     }
 
     /// What cannot be recorded or played so.
     fn unplayable(&self, command: Option<&Command>) -> Option<&'static str> {
-        let connects = [&self.context, &self.cluster, &self.user, &self.as_user];
+        let connects = [&self.context, &self.cluster, &self.user, &self.as_user, &self.eks];
         let (demo, config) =
             (matches!(command, Some(Command::Demo(_))), matches!(command, Some(Command::Config { .. })));
         match (&self.record, &self.replay, self.speed) {
@@ -254,6 +274,9 @@ impl Common {
                 Some("--replay cannot be used with what says how to connect")
             }
             (Some(_), ..) | (_, Some(_), _) if config => Some("`config` connects to nothing"),
+            (Some(_), ..) | (_, Some(_), _) if matches!(command, Some(Command::Doctor)) => {
+                Some("`doctor` is neither recorded nor played")
+            }
             (_, Some(_), Some(0.0)) => Some("a replay has to go on: --speed must be more than 0"),
             (_, None, Some(_)) if !demo => Some("--speed goes with the demo or with --replay"),
             (.., Some(_)) if matches!(command, Some(Command::Demo(demo)) if demo.churn.is_some()) => {
@@ -261,6 +284,29 @@ impl Common {
             }
             _ => None,
         }
+    }
+
+    /// How to connect, and the codes of MFA devices that are asked for on the way.
+    fn asking(&self, config: &Config) -> (ConnectOptions, Questions) {
+        let (ask, questions) = tokio::sync::mpsc::unbounded_channel();
+        (ConnectOptions { ask: Some(ask), ..self.options(config) }, questions)
+    }
+
+    fn aws_wish(&self) -> Wish {
+        let environment = aws::Environment::of_process();
+        Wish { profile: self.profile.clone(), region: self.region.clone(), role: None, environment }
+    }
+
+    /// The contexts, with the cluster that `--eks` names as the current one. Asks EKS for it, before the screen is taken.
+    fn contexts(&self, options: &ConnectOptions, questions: &mut Questions) -> Result<Contexts, Problem> {
+        let mut contexts = Contexts::load(options)?;
+        if let Some(name) = &self.eks {
+            let wish = self.aws_wish();
+            let added = runtime()?.block_on(amazon::answering(questions, amazon::describe(name, wish, options)));
+            let (cluster, session) = added?;
+            contexts.add_eks(&cluster, session)?;
+        }
+        Ok(contexts)
     }
 
     fn scope(&self) -> Option<Scope> {
@@ -284,6 +330,7 @@ pub fn main() -> ExitCode {
     }
     let done = match &cli.command {
         None => open(&cli.first, &cli.common, None),
+        Some(Command::Doctor) => amazon::doctor(&cli.common),
         Some(Command::Demo(demo)) => self::demo(demo, &cli.common),
         Some(Command::Get(get)) => self::get(get, &cli.common),
         Some(Command::Config { defaults: true }) => {
@@ -376,8 +423,10 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     let mut stage = Stage::set(first.line(), common, &dirs)?;
     // A replay shows what was recorded, and not where one was in the last.
     config.start.remember &= stage.replay.is_none();
-    let mut options = stage.common.options(&config);
-    let contexts = Contexts::load(&options)?;
+    let (mut options, mut questions) = stage.common.asking(&config);
+    let contexts = stage.common.contexts(&options, &mut questions)?;
+    // The screen has no place yet to ask for a code: who needs one hears that at once.
+    drop(questions);
     drop(stage.kubeconfig.take());
     let (kubeconfig, guide) = newcomer.map(|it| (it.kubeconfig, it.guide)).unzip();
     drop(kubeconfig);
@@ -565,8 +614,8 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     config.safety.read_only = true;
     config.kinds.clear();
     let mut stage = Stage::set(Some(get.view.join(" ")), common, &dirs)?;
-    let mut options = stage.common.options(&config);
-    let contexts = Contexts::load(&options)?;
+    let (mut options, mut questions) = stage.common.asking(&config);
+    let contexts = stage.common.contexts(&options, &mut questions)?;
     drop(stage.kubeconfig.take());
     let recording = stage.record(&contexts, &mut options)?;
     for problem in stage.notice().iter().chain(&problems) {
@@ -589,7 +638,8 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
         writing: None,
     };
     let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };
-    let printed = self::runtime()?.block_on(headless::run(model, runtime, messages, &wishes));
+    let rows = headless::run(model, runtime, messages, &wishes);
+    let printed = self::runtime()?.block_on(amazon::answering(&mut questions, rows));
     finish(recording);
     let printed = printed?;
     if let Some(remark) = printed.remark {

@@ -11,13 +11,15 @@
 //! No arrow points backwards. A newcomer who asks where the RESTARTS column comes from walks [`sources::kube::stream`] →
 //! [`kinds::pod`] → [`store::table`] → [`view::table`] → [`ui::grid`].
 //!
-//! - [`cli`]: the command line: `ekscope [VIEW]`, `demo`, `get`, `config`.
+//! - [`cli`]: the command line: `ekscope [VIEW]`, `demo`, `get`, `doctor`, `config`.
 //! - [`app`]: the loop. It alone owns the [`store::world::World`] and all state of the screen, awaits the terminal and the
 //!   sources, and draws. [`app::update`] says what follows from what happens; [`app::runtime`] carries out the
-//!   [`app::effect::Effect`]s that come of it; [`app::streams`] plans which streams are open; [`app::headless`] is `get`.
+//!   [`app::effect::Effect`]s that come of it; [`app::streams`] plans which streams are open; [`app::headless`] is `get`,
+//!   [`app::doctor`] is `doctor`.
 //! - [`sources`]: data in. One thread runs a task a stream ([`sources::kube::stream`]: list, watch, and everything that can
 //!   go wrong with them), cuts bytes into objects ([`sources::kube::wire`]), lets the kind decode them and sends batches over
-//!   one bounded channel. [`sources::kube::session`] signs in and connects.
+//!   one bounded channel. [`sources::kube::session`] signs in and connects. [`sources::aws`] is the other stream: sessions
+//!   and one function a call. [`sources::net`] is what both stand on: connections, proxies, programs that are run.
 //! - [`store`]: data at rest. A [`store::table::Table`] of small typed rows a kind, joins kept incrementally
 //!   ([`store::world::Joins`]), texts interned once ([`store::intern`]); a [`store::lens::Lens`] is what one view sees of a
 //!   table: scope, filter ([`store::query`]), sort, and the order that follows.
@@ -40,6 +42,9 @@
 //!   ([`store::intern::Fresh`]), so the world needs no lock to read and ids agree because batches are applied in order.
 //! - **Every list begins with a small page.** It fills the screen and counts the rest; a cluster's very first measures the
 //!   link before it is decided how to load the rest: WatchList where the link is fast, compressed pages where it is not.
+//! - **No generated AWS clients.** Some thirty calls go through one signed client of 200 lines; the SDK's crate for EKS
+//!   alone has 129,000, and the build would take minutes longer. Credentials are our own too: a context's come from its
+//!   kubeconfig entry, which the SDK's chain cannot be given, and each way they fail has its way out.
 //! - **Identity, not position.** Cursor and marks hold uids; slots of a table are reused only after every lens has seen
 //!   them go.
 //! - **Keys draw at once, data at most 30 times a second, an idle screen never.** Frames that no key asked for take no more

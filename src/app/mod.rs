@@ -1,6 +1,7 @@
 //! The loop: the only place that awaits the terminal and the sources, and the only one that draws. Input comes before
 //! data; data is applied within a time budget and drawn at most so many times a second; an idle screen draws nothing.
 
+pub mod doctor;
 pub mod effect;
 pub mod headless;
 pub mod local;

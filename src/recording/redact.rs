@@ -119,6 +119,10 @@ impl Redactor {
         match value {
             Value::Object(fields) => self.fields(key, fields),
             value if matches!(key, "command" | "args") => hide(value),
+            // Those of a selector.
+            Value::Array(elements) if key == "values" => {
+                elements.iter_mut().for_each(|element| self.value("", element))
+            }
             Value::Array(elements) => elements.iter_mut().for_each(|element| self.value(key, element)),
             Value::String(text) => {
                 let redacted = match key {

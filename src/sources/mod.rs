@@ -1,7 +1,9 @@
 //! Data in: tasks on a thread of their own that decode what comes and send batches over one bounded channel to the app
 //! loop. They know the store's and the kinds' types, never a view or a key.
 
+pub mod aws;
 pub mod kube;
+pub mod net;
 pub mod runner;
 
 use std::any::Any;

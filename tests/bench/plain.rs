@@ -34,7 +34,7 @@ pub fn measure(kubeconfig: &Path) -> Plain {
 /// The client: prints microseconds, bytes and pods.
 pub fn run(kubeconfig: &str) {
     let started = Instant::now();
-    ekscope::sources::kube::session::install_crypto();
+    ekscope::sources::net::transport::install_crypto();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let config = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");

@@ -75,7 +75,7 @@ struct Client {
 
 impl Client {
     fn of(lines: Vec<(u64, u64, What)>) -> Self {
-        crate::sources::kube::session::install_crypto();
+        crate::sources::net::transport::install_crypto();
         let (_folder, path) = written(lines);
         let replay = replay(&path, 1000.0).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

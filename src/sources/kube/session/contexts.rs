@@ -1,14 +1,17 @@
 //! Which clusters there are: kubeconfig files, merged as kubectl merges them, or the pod's own service account.
 //! Knows nothing of connections.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
+use serde_json::json;
 
 use super::ConnectOptions;
-use super::proxy::ProxyVariables;
 use crate::problem::Problem;
+use crate::sources::aws::{self, AwsSession};
+use crate::sources::net::proxy::ProxyVariables;
 use crate::util::redact::redact;
 
 /// The name under which the pod's own service account is listed.
@@ -27,8 +30,8 @@ pub struct Environment {
     pub service_account: PathBuf,
     /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
     pub proxies: ProxyVariables,
-    /// `AWS_PROFILE`, to name the profile in hints.
-    pub aws_profile: Option<String>,
+    /// What the AWS side is given.
+    pub aws: aws::Environment,
 }
 
 impl Environment {
@@ -41,7 +44,7 @@ impl Environment {
             service: text("KUBERNETES_SERVICE_HOST").zip(text("KUBERNETES_SERVICE_PORT")),
             service_account: PathBuf::from("/var/run/secrets/kubernetes.io/serviceaccount"),
             proxies: ProxyVariables::of_process(),
-            aws_profile: text("AWS_PROFILE"),
+            aws: aws::Environment::of_process(),
         }
     }
 }
@@ -66,6 +69,8 @@ pub struct Contexts {
     /// The files that were looked for, for messages.
     files: Vec<PathBuf>,
     environment: Environment,
+    /// Sessions of contexts that were added, by their names.
+    aws_sessions: BTreeMap<String, AwsSession>,
 }
 
 /// What a context comes down to: everything needed to open a session.
@@ -117,7 +122,7 @@ impl Contexts {
             read.current_context = non_empty(read.current_context);
             merged = merged.merge(read).map_err(|error| unreadable(file, &error))?;
         }
-        Ok(Self { merged, files, environment })
+        Ok(Self { merged, files, environment, aws_sessions: BTreeMap::new() })
     }
 
     /// The contexts in the order of the files.
@@ -149,6 +154,40 @@ impl Contexts {
     /// The name of the context that opens when none is named.
     pub fn current(&self) -> Option<&str> {
         if self.in_cluster() { Some(IN_CLUSTER) } else { self.merged.current_context.as_deref() }
+    }
+
+    /// The session that an added context goes with.
+    pub(super) fn aws_session(&self, context: &str) -> Option<AwsSession> {
+        self.aws_sessions.get(context).cloned()
+    }
+
+    /// Adds a cluster of EKS as a context of its own, named by its ARN, and makes it the current one. Signing in is that of
+    /// `aws eks update-kubeconfig`, through this session. Gives the context's name.
+    pub fn add_eks(&mut self, cluster: &aws::eks::Cluster, session: AwsSession) -> Result<String, Problem> {
+        let name = if cluster.arn.is_empty() { &cluster.name } else { &cluster.arn }.clone();
+        let Some(server) = cluster.endpoint.clone().filter(|endpoint| !endpoint.is_empty()) else {
+            return Err(Problem::new(format!("the cluster {} has no endpoint", cluster.name))
+                .because(format!("its status is {}", cluster.status))
+                .hint(
+                    "wait until it is ACTIVE; clusters that are only connected to EKS need a kubeconfig of their own",
+                ));
+        };
+        let mut args = vec!["--region", session.region(), "eks", "get-token", "--cluster-name", &cluster.name];
+        args.extend(session.named_profile().into_iter().flat_map(|profile| ["--profile", profile]));
+        let exec = json!({ "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": args });
+        let authority = cluster.certificate_authority.data.as_deref().unwrap_or_default();
+        let added: Kubeconfig = serde_json::from_value(json!({
+            "clusters": [{ "name": name, "cluster": { "server": server, "certificate-authority-data": authority } }],
+            "users": [{ "name": name, "user": { "exec": exec } }],
+            "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
+            "current-context": name,
+        }))
+        .map_err(|error| Problem::new(format!("the cluster {} cannot be described", cluster.name)).because(error))?;
+        // What is added goes before what was there under this name: that may be an old endpoint's.
+        let merged = added.merge(std::mem::take(&mut self.merged));
+        self.merged = merged.map_err(|error| Problem::new("the contexts cannot be merged").because(error))?;
+        self.aws_sessions.insert(name.clone(), session);
+        Ok(name)
     }
 
     pub(super) fn environment(&self) -> &Environment {
@@ -274,7 +313,9 @@ impl Contexts {
         if self.merged.contexts.is_empty() {
             return Problem::new("no cluster is configured")
                 .because(format!("found no context in {}", self.file_names()))
-                .hint("run `aws eks update-kubeconfig --name CLUSTER`, or name a file with --kubeconfig");
+                .hint(
+                    "name a cluster of EKS with --eks, or a file with --kubeconfig, or run `aws eks update-kubeconfig`",
+                );
         }
         Problem::new("no context is chosen")
             .because(format!("{} sets no current-context", self.file_names()))

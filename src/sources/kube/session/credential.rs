@@ -13,10 +13,11 @@ use kube::config::{AuthInfo, Cluster};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+use super::eks::Minter;
 use super::error::SendError;
 use super::plugin::Plugin;
-use super::transport::{Route, Transport};
 use crate::problem::Problem;
+use crate::sources::net::transport::{Route, Transport};
 
 /// Credentials are renewed this long before they expire, or at half of their life when that is shorter.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_secs(60);
@@ -35,6 +36,8 @@ pub enum SignIn {
     Basic,
     /// A credential plugin, by its command.
     Plugin(String),
+    /// Tokens for EKS, minted here with the credentials of whom these words name.
+    Eks(String),
 }
 
 impl std::fmt::Display for SignIn {
@@ -46,6 +49,7 @@ impl std::fmt::Display for SignIn {
             Self::TokenFile => f.write_str("token file"),
             Self::Basic => f.write_str("password"),
             Self::Plugin(command) => write!(f, "exec {command}"),
+            Self::Eks(who) => write!(f, "AWS, {who}"),
         }
     }
 }
@@ -64,6 +68,10 @@ impl SignIn {
             Self::Plugin(command) => format!(
                 "{command} gave a token that the cluster does not know: on EKS, check the account and the access entry \
                  of this identity"
+            ),
+            Self::Eks(who) => format!(
+                "the cluster has no access entry for the AWS identity of {who}, or is another account's: \
+                 `ekscope doctor` says who that is, `aws eks create-access-entry` lets it in"
             ),
         }
     }
@@ -93,6 +101,7 @@ pub(super) enum Source {
         fallback: Option<HeaderValue>,
     },
     Plugin(Box<Plugin>),
+    Eks(Box<Minter>),
 }
 
 impl Source {
@@ -145,6 +154,7 @@ impl Source {
         match self {
             Self::Fixed(authorization) => Ok(Minted { authorization: authorization.clone(), ..Minted::default() }),
             Self::Plugin(plugin) => plugin.run().await,
+            Self::Eks(minter) => minter.mint().await,
             Self::File { path, fallback } => match (tokio::fs::read_to_string(path).await, fallback) {
                 (Ok(text), _) if !text.trim().is_empty() => {
                     Ok(Minted { authorization: Some(bearer(text.trim())?), ..Minted::default() })
@@ -253,6 +263,9 @@ impl Keeper {
 
     /// Forgets failures and the current grant: the user has just signed in.
     pub async fn forget(&self) {
+        if let Source::Eks(minter) = &self.source {
+            minter.eks.session.reload().await;
+        }
         let mut state = self.state.lock().await;
         state.failure = None;
         state.refused = None;

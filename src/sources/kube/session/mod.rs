@@ -4,12 +4,11 @@
 mod body;
 mod contexts;
 mod credential;
+mod eks;
 mod error;
 mod guard;
 mod plugin;
-mod proxy;
 mod status;
-mod transport;
 
 #[cfg(test)]
 mod tests;
@@ -30,16 +29,19 @@ use kube::config::{AuthInfo, ExecAuthCluster};
 pub use self::body::Body;
 pub use self::contexts::{ContextEntry, Contexts, Environment};
 pub use self::credential::{CredentialFailure, SignIn};
-pub use self::error::{ConnectError, Phase, SendError, TlsFault};
-pub use self::proxy::ProxyVariables;
+pub use self::eks::Eks;
+pub use self::error::SendError;
 pub use self::status::{ApiStatus, Denied, collect, status_of};
-pub use self::transport::LinkSample;
 
 use self::credential::{Grant, Keeper, Source};
-use self::proxy::Proxy;
-use self::transport::{Link, Route};
+use self::eks::Minter;
 use crate::problem::Problem;
 use crate::recording::{Exchange, Recorder};
+use crate::sources::aws::SessionOptions;
+use crate::sources::aws::credentials::Ask;
+use crate::sources::net::error::innermost;
+use crate::sources::net::proxy::Proxy;
+use crate::sources::net::transport::{Link, LinkSample, Route, certificates, install_crypto};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A Python CLI with a cold cache needs a few seconds, a person who signs in some more.
@@ -69,6 +71,8 @@ pub struct ConnectOptions {
     pub read_only: bool,
     /// Hears everything that is asked and answered.
     pub recorder: Option<Recorder>,
+    /// Where to ask for codes of MFA devices.
+    pub ask: Option<Ask>,
 }
 
 impl Default for ConnectOptions {
@@ -86,7 +90,15 @@ impl Default for ConnectOptions {
             request_timeout: Duration::from_secs(30),
             read_only: false,
             recorder: None,
+            ask: None,
         }
+    }
+}
+
+impl ConnectOptions {
+    /// The same for sessions with AWS.
+    pub fn aws(&self) -> SessionOptions {
+        SessionOptions { timeout: self.request_timeout, read_only: self.read_only, ask: self.ask.clone() }
     }
 }
 
@@ -126,21 +138,12 @@ struct Inner {
     recorder: Option<Recorder>,
     /// How far the server's clock is ahead of ours, by its first answer.
     clock_ahead: OnceLock<Option<i64>>,
+    eks: Option<Result<Eks, Problem>>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Session").field(&self.0.facts).finish()
-    }
-}
-
-/// Makes aws-lc the TLS provider of the process. Safe to call again; worth calling early, since the first handshake
-/// needs what it prepares.
-pub fn install_crypto() {
-    // It fails only when there is one already.
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_ok() {
-        // Where no thread can be had, the first handshake does the work.
-        let _ = std::thread::Builder::new().name("randomness".into()).spawn(transport::draw_random);
     }
 }
 
@@ -159,11 +162,31 @@ impl Session {
         let user = target.user_name.clone().unwrap_or_default();
         let (base, server) = server_address(&target.cluster)?;
         let (headers, impersonates) = fixed_headers(options, &target.auth)?;
-        let (mut source, sign_in) =
-            Source::take(&mut target.auth, &target.cluster, &user, environment.aws_profile.as_deref())?;
+        let host = base.authority().map(ToString::to_string).unwrap_or_default();
+        let entry = target.auth.exec.as_ref().and_then(|exec| eks::recognise(exec, &environment.aws));
+        let minting = entry.is_some();
+        let names = [target.cluster_name.as_str(), &target.context];
+        let known = contexts.aws_session(&target.context);
+        let eks = eks::behind(entry, names, &host, known, || (environment.aws.clone(), options.aws()));
+        let (mut source, mut sign_in) =
+            Source::take(&mut target.auth, &target.cluster, &user, environment.aws.get("AWS_PROFILE"))?;
         if let Source::Plugin(plugin) = &mut source {
             plugin.set_timeout(options.exec_timeout);
         }
+        let eks = match (eks, source) {
+            (Some(Ok(eks)), Source::Plugin(plugin)) if minting => {
+                sign_in = SignIn::Eks(eks.session.who());
+                source = Source::Eks(Box::new(Minter { eks: eks.clone(), plugin }));
+                Some(Ok(eks))
+            }
+            (eks, other) => {
+                if let Some(Err(problem)) = &eks {
+                    tracing::info!(%problem, "no AWS session for this context");
+                }
+                source = other;
+                eks
+            }
+        };
 
         let mut config = kube::Config::new(base.clone());
         config.accept_invalid_certs = target.cluster.insecure_skip_tls_verify.unwrap_or(false);
@@ -180,7 +203,7 @@ impl Session {
             facts: Facts {
                 context: target.context,
                 cluster: target.cluster_name,
-                host: base.authority().map(ToString::to_string).unwrap_or_default(),
+                host,
                 server,
                 user: target.user_name,
                 namespace: target.namespace,
@@ -196,11 +219,18 @@ impl Session {
             request_timeout: options.request_timeout,
             recorder: options.recorder.clone(),
             clock_ahead: OnceLock::new(),
+            eks,
         })))
     }
 
     pub fn facts(&self) -> &Facts {
         &self.0.facts
+    }
+
+    /// The cluster of EKS behind the context with the AWS session that goes with it, or why there is no such session; none
+    /// where nothing says that this is EKS.
+    pub fn eks(&self) -> Option<Result<&Eks, &Problem>> {
+        self.0.eks.as_ref().map(Result::as_ref)
     }
 
     /// What the best connection so far took to come about; none before the first.
@@ -333,8 +363,6 @@ fn server_address(cluster: &kube::config::Cluster) -> Result<(Uri, String), Prob
 
 /// The cluster's certificate authorities in DER; none leaves the decision to the system.
 fn authority(cluster: &kube::config::Cluster) -> Result<Option<Vec<Vec<u8>>>, Problem> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
     let bad = |why: String| {
         let place = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
             (None, Some(file)) => file.clone(),
@@ -345,14 +373,9 @@ fn authority(cluster: &kube::config::Cluster) -> Result<Option<Vec<Vec<u8>>>, Pr
             .hint("write the kubeconfig anew, for EKS with `aws eks update-kubeconfig`")
     };
     // kube reads both forms, for plugins that ask for the cluster's description.
-    let read = ExecAuthCluster::try_from(cluster).map_err(|error| bad(error::innermost(&error)))?;
+    let read = ExecAuthCluster::try_from(cluster).map_err(|error| bad(innermost(&error)))?;
     let Some(pem) = read.certificate_authority_data else { return Ok(None) };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|error| bad(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(bad("it holds no certificate".to_owned()));
-    }
-    Ok(Some(certificates.into_iter().map(|certificate| certificate.to_vec()).collect()))
+    certificates(&pem).map(Some).map_err(bad)
 }
 
 /// User agent and impersonation, and who is impersonated.

@@ -3,25 +3,30 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::config::{Cluster, ExecAuthCluster, ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::EXEC_TIMEOUT;
 use super::credential::{CredentialFailure, Identity, Minted, bearer};
-use super::error::innermost;
 use crate::problem::Problem;
+use crate::sources::net::child::{self, Ended, tail};
+use crate::sources::net::error::innermost;
 use crate::util::redact::redact;
 
-/// A credential is a few kilobytes; of more than this only the end is kept.
-const MAX_OUTPUT_BYTES: usize = 256 * 1024;
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 const GROUP: &str = "client.authentication.k8s.io/";
+
+/// The variables that an exec entry sets.
+pub(super) fn variables(exec: &ExecConfig) -> Vec<(String, String)> {
+    let entry = |entry: &std::collections::HashMap<String, String>| {
+        Some((entry.get("name")?.clone(), entry.get("value").cloned().unwrap_or_default()))
+    };
+    exec.env.iter().flatten().filter_map(entry).collect()
+}
 
 /// A plugin, ready to run.
 pub(super) struct Plugin {
@@ -62,10 +67,7 @@ impl Plugin {
                 None => serde_json::json!({ "interactive": false }),
             },
         });
-        let entry = |entry: &std::collections::HashMap<String, String>| {
-            Some((entry.get("name")?.clone(), entry.get("value").cloned().unwrap_or_default()))
-        };
-        let env: Vec<_> = exec.env.iter().flatten().filter_map(entry).collect();
+        let env = variables(exec);
         let args = exec.args.clone().unwrap_or_default();
         let flag = args.iter().position(|arg| arg == "--profile").and_then(|at| args.get(at + 1).cloned());
         let variable = env.iter().find(|(name, _)| name == "AWS_PROFILE").map(|(_, value)| value.clone());
@@ -99,53 +101,31 @@ impl Plugin {
     /// Runs the plugin once. Dropping the future kills it and its children.
     pub async fn run(&self) -> Result<Minted, CredentialFailure> {
         let started = Instant::now();
-        let mut output = Output::default();
-        let status = match self.spawn() {
-            Ok(child) => tokio::time::timeout(self.timeout, output.read(child)).await,
-            Err(error) => return Err(self.not_started(&error).into()),
-        };
-        tracing::debug!(plugin = self.command, took = ?started.elapsed(), ?status, "credential plugin");
+        let mut command = Command::new(&self.command);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .env("KUBERNETES_EXEC_INFO", &self.info);
+        let (ended, output) = child::run(command, self.timeout).await;
+        tracing::debug!(plugin = self.command, took = ?started.elapsed(), ?ended, "credential plugin");
         let said = self.clean(&output.stderr);
-        match status {
-            Err(_) => Err(Problem::new(format!("the credential plugin {} did not finish", self.command))
+        match ended {
+            Ended::NotStarted(error) => Err(self.not_started(&error).into()),
+            Ended::TimedOut => Err(Problem::new(format!("the credential plugin {} did not finish", self.command))
                 .because(format!("stopped after {:?}{}", self.timeout, tail(&said)))
                 .hint(format!("it may be waiting for an answer: run `{}` in a shell", self.shown()))
                 .into()),
-            Ok(Err(error)) => {
+            Ended::Lost(error) => {
                 Err(Problem::new(format!("the credential plugin {} failed", self.command)).because(error).into())
             }
-            Ok(Ok(status)) if !status.success() => Err(self.failed(&status.to_string(), &said)),
-            Ok(Ok(_)) => self.read(&output.stdout).map_err(|why| {
+            Ended::Exited(status) if !status.success() => Err(self.failed(&status.to_string(), &said)),
+            Ended::Exited(_) => self.read(&output.stdout).map_err(|why| {
                 Problem::new(format!("the credential plugin {} gave no credentials", self.command))
                     .because(format!("{why}{}", tail(&said)))
                     .hint(format!("see what `{}` prints", self.shown()))
                     .into()
             }),
         }
-    }
-
-    fn spawn(&self) -> io::Result<Running> {
-        let mut command = Command::new(&self.command);
-        command
-            .args(&self.args)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .env("KUBERNETES_EXEC_INFO", &self.info)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        // A session of its own has no terminal: a prompt through /dev/tty cannot reach the screen, and the whole group
-        // can be ended together.
-        #[cfg(unix)]
-        {
-            let detach = || rustix::process::setsid().map(drop).map_err(io::Error::from);
-            #[expect(unsafe_code, reason = "there is no safe way yet to start a child in a session of its own")]
-            // SAFETY: setsid is async-signal-safe; nothing is allocated, locked or shared between fork and exec.
-            unsafe {
-                command.pre_exec(detach);
-            }
-        }
-        command.spawn().map(Running)
     }
 
     fn read(&self, stdout: &[u8]) -> Result<Minted, String> {
@@ -221,54 +201,6 @@ impl Plugin {
         let secrets: Vec<&str> =
             self.env.iter().filter(|(name, _)| named_secret(name)).map(|(_, value)| value.as_str()).collect();
         redact(&String::from_utf8_lossy(stderr), &secrets)
-    }
-}
-
-/// The last lines that a plugin wrote, as the end of a sentence.
-fn tail(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let last = lines[lines.len().saturating_sub(3)..].join(" / ");
-    // Of a long line the end says what went wrong, as a traceback does.
-    let skip = last.chars().count().saturating_sub(400);
-    if last.is_empty() { String::new() } else { format!(": {}", last.chars().skip(skip).collect::<String>()) }
-}
-
-/// A started plugin. It and all that it started ends with this value.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // The id is there until the child was waited for, so that it cannot be someone else's by now.
-        #[cfg(unix)]
-        if let Some(group) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
-            // The group may be gone already, and then there is nothing to do.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-    }
-}
-
-#[derive(Default)]
-struct Output {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl Output {
-    /// Reads until the child has closed its output and ended. What was read so far stays when this is given up.
-    async fn read(&mut self, mut running: Running) -> io::Result<ExitStatus> {
-        let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
-        tokio::join!(read_end(stdout, &mut self.stdout), read_end(stderr, &mut self.stderr));
-        running.0.wait().await
-    }
-}
-
-/// Reads all and keeps the last [`MAX_OUTPUT_BYTES`], so that a talkative plugin neither blocks nor fills memory.
-async fn read_end(source: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut source) = source else { return };
-    while let Ok(1..) = source.read_buf(kept).await {
-        if kept.len() > 2 * MAX_OUTPUT_BYTES {
-            kept.drain(..kept.len() - MAX_OUTPUT_BYTES);
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::body::Body;
 use super::error::SendError;
+use crate::util::redact::redact;
 
 /// A status is small; whatever is larger is not one.
 const MAX_STATUS_BYTES: usize = 64 * 1024;
@@ -54,10 +55,7 @@ impl ApiStatus {
         let mut status = parsed.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
             let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-            Self {
-                message: crate::util::redact::redact(&line.chars().take(200).collect::<String>(), &[]),
-                ..Self::default()
-            }
+            Self { message: redact(&line.chars().take(200).collect::<String>(), &[]), ..Self::default() }
         });
         status.code = code;
         if status.message.is_empty() {

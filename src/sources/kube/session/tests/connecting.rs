@@ -1,7 +1,9 @@
 use tokio::net::TcpListener;
 
-use super::server::{Authority, FakeProxy, Presented, Server, answer, base64};
 use super::*;
+use crate::sources::net::error::{ConnectError, Phase, TlsFault};
+use crate::sources::net::proxy::ProxyVariables;
+use crate::sources::net::server::{Authority, FakeProxy, Presented, Server, answer, base64};
 
 fn with(mut value: Value, more: &Value) -> Value {
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -3,8 +3,8 @@
 
 mod connecting;
 mod kubeconfig;
+mod minting;
 mod plugins;
-mod server;
 mod signing_in;
 
 use serde_json::{Value, json};

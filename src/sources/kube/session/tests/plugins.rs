@@ -4,8 +4,8 @@ use jiff::ToSpan;
 
 use super::credential::{Keeper, Source};
 use super::plugin::Plugin;
-use super::server::{Authority, Presented, Server, answer};
 use super::*;
+use crate::sources::net::server::{Authority, Presented, Server, answer};
 
 const VERSION: &str = "client.authentication.k8s.io/v1";
 

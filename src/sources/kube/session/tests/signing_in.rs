@@ -1,5 +1,5 @@
-use super::server::{Authority, Server, answer, base64};
 use super::*;
+use crate::sources::net::server::{Authority, Server, answer, base64};
 
 /// Takes only this token.
 async fn demanding(token: &'static str) -> Server {

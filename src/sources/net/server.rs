@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -81,6 +81,15 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Presented(pub Option<CertificateDer<'static>>);
 
+/// The body of a request.
+#[derive(Clone)]
+pub struct Sent(pub String);
+
+/// The body of a request that a server was sent.
+pub fn sent(parts: &Parts) -> &str {
+    &parts.extensions.get::<Sent>().unwrap().0
+}
+
 impl Server {
     pub async fn plain(respond: impl Fn(&Parts) -> Answer + Send + Sync + 'static) -> Self {
         Self::start(None, respond).await
@@ -93,7 +102,7 @@ impl Server {
         must_present: bool,
         respond: impl Fn(&Parts) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        super::install_crypto();
+        super::transport::install_crypto();
         let verifier = WebPkiClientVerifier::builder(clients.roots());
         let verifier = if must_present { verifier } else { verifier.allow_unauthenticated() };
         let config = ServerConfig::builder()
@@ -161,11 +170,16 @@ async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (mut parts, _) = request.into_parts();
-        parts.extensions.insert(presented.clone());
-        let answer = respond(&parts);
-        seen.lock().unwrap().push(parts);
-        async move { Ok::<_, Infallible>(answer) }
+        let (presented, seen, respond) = (presented.clone(), Arc::clone(&seen), Arc::clone(&respond));
+        async move {
+            let (mut parts, body) = request.into_parts();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+            parts.extensions.insert(presented);
+            parts.extensions.insert(Sent(String::from_utf8_lossy(&body).into_owned()));
+            let answer = respond(&parts);
+            seen.lock().unwrap().push(parts);
+            Ok::<_, Infallible>(answer)
+        }
     });
     // A client that goes away in the middle is no failure of the test.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -17,7 +17,7 @@ pub struct ProxyVariables {
 }
 
 impl ProxyVariables {
-    pub(super) fn of_process() -> Self {
+    pub fn of_process() -> Self {
         let either = |upper: &str| {
             let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
             value(upper).or_else(|| value(&upper.to_ascii_lowercase()))
@@ -28,7 +28,7 @@ impl ProxyVariables {
 
 /// A proxy: its address without the credentials, which stay hidden in `intercept`.
 #[derive(Debug, Clone)]
-pub(super) struct Proxy {
+pub struct Proxy {
     pub intercept: Intercept,
     pub socks: bool,
     /// The address with its port, for connecting and for messages.

@@ -4,8 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,12 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::error::{ConnectError, Phase};
-use super::proxy::Proxy;
+use super::error::{ConnectError, Phase, innermost};
+use super::proxy::{Proxy, ProxyVariables};
 use crate::problem::Problem;
 
 /// One pool of connections to one server.
-pub(super) type Transport = Client<Connector, Full<Bytes>>;
+pub type Transport = Client<Connector, Full<Bytes>>;
 
 /// To the server itself or to the proxy; a proxy may want TLS of its own.
 type Outer = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -41,7 +41,7 @@ type Stream = MaybeHttpsStream<Buffered>;
 const READ: usize = 64 << 10;
 
 /// What TLS reads from.
-pub(super) struct Buffered(TokioIo<BufReader<TokioIo<Outer>>>);
+pub struct Buffered(TokioIo<BufReader<TokioIo<Outer>>>);
 
 impl Buffered {
     fn new(stream: Outer) -> Self {
@@ -90,7 +90,7 @@ pub struct LinkSample {
 
 /// The fastest connect and handshake so far, in nanoseconds; `u64::MAX` before the first.
 #[derive(Debug)]
-pub(super) struct Link {
+pub struct Link {
     connect: AtomicU64,
     handshake: AtomicU64,
 }
@@ -120,7 +120,7 @@ impl Link {
 
 /// How to reach the server: everything about connections except the TLS identity.
 #[derive(Clone)]
-pub(super) struct Route {
+pub struct Route {
     dial: Dial,
     /// The server with its port written out, as proxies want it.
     server: Uri,
@@ -196,20 +196,97 @@ impl Tls {
     fn new(config: &kube::Config, host: &str) -> Result<Self, Problem> {
         let settings = config.rustls_client_config().map_err(|error| {
             Problem::new("the cluster's TLS settings cannot be used")
-                .because(super::error::innermost(&error))
+                .because(innermost(&error))
                 .hint("check certificate-authority, client-certificate and client-key in the kubeconfig")
         })?;
-        let name = config.tls_server_name.as_deref().unwrap_or(host);
-        let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(name.clone())
-            .map_err(|error| Problem::new(format!("{name:?} is not a server name")).because(error))?;
+        let name = server_name(config.tls_server_name.as_deref().unwrap_or(host))?;
         Ok(Self { connector: TlsConnector::from(Arc::new(settings)), name })
+    }
+}
+
+/// The certificates of a PEM text in DER; none in it is an error.
+pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("it holds no certificate".to_owned());
+    }
+    Ok(certificates.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, Problem> {
+    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    ServerName::try_from(name.clone())
+        .map_err(|error| Problem::new(format!("{name:?} is not a server name")).because(error))
+}
+
+/// A pool of connections to whatever servers are asked for.
+pub type AnyTransport = Client<AnyConnector, Full<Bytes>>;
+
+/// Opens connections to any server: proxy and TLS name follow from its address. TLS settings are made when the first
+/// server needs them: reading the system's authorities takes a while.
+#[derive(Clone)]
+pub struct AnyConnector {
+    proxies: ProxyVariables,
+    timeout: Duration,
+    /// Certificate authorities in DER; none leaves the decision to the system.
+    authorities: Option<Vec<Vec<u8>>>,
+    tls: Arc<OnceLock<TlsConnector>>,
+}
+
+impl AnyConnector {
+    pub fn new(proxies: ProxyVariables, timeout: Duration, authorities: Option<Vec<Vec<u8>>>) -> Self {
+        Self { proxies, timeout, authorities, tls: Arc::default() }
+    }
+
+    pub fn transport(self) -> AnyTransport {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(4)
+            .build(self)
+    }
+
+    fn towards(&self, server: &Uri) -> Result<Connector, Problem> {
+        let proxy = Proxy::choose(server, None, &self.proxies)?;
+        let route = Route::new(server, proxy.as_ref(), self.timeout, Arc::default())?;
+        let host = server.host().unwrap_or_default();
+        let tls = match (server.scheme_str(), self.tls.get()) {
+            (Some("http"), _) => None,
+            (_, Some(connector)) => Some(Tls { connector: connector.clone(), name: server_name(host)? }),
+            (_, None) => {
+                let mut config = kube::Config::new(server.clone());
+                config.root_cert.clone_from(&self.authorities);
+                let tls = Tls::new(&config, host)?;
+                Some(Tls { connector: self.tls.get_or_init(|| tls.connector).clone(), name: tls.name })
+            }
+        };
+        Ok(Connector { route, tls })
+    }
+}
+
+impl Service<Uri> for AnyConnector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        match self.towards(&server) {
+            Ok(mut connector) => connector.call(server),
+            Err(problem) => Box::pin(std::future::ready(Err(ConnectError::Settings(problem.to_string())))),
+        }
     }
 }
 
 /// Opens connections for the pool.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub struct Connector {
     route: Route,
     tls: Option<Tls>,
 }
@@ -258,7 +335,17 @@ async fn random_ready() {
     draw_random();
 }
 
-pub(super) fn draw_random() {
+/// Makes aws-lc the TLS provider of the process. Safe to call again; worth calling early, since the first handshake
+/// needs what it prepares.
+pub fn install_crypto() {
+    // It fails only when there is one already.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_ok() {
+        // Where no thread can be had, the first handshake does the work.
+        let _ = std::thread::Builder::new().name("randomness".into()).spawn(draw_random);
+    }
+}
+
+fn draw_random() {
     // A failure here is one in the handshake too, which reports it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0]);
 }

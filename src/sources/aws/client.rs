@@ -1,0 +1,207 @@
+//! The signed client: one call to one service, in the three protocols that they speak, with typed errors. It signs, renews
+//! expired credentials once, and refuses changes of a read-only session. Which calls there are is the facades' matter;
+//! when they are made and how often is their callers'.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, header};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::credentials::Credentials;
+use super::endpoint::{STS, Service};
+use super::error::{AwsError, ErrorKind};
+use super::exchange::{Reply, escaped, form};
+use super::session::AwsSession;
+use super::sign::signed;
+use super::xml::Node;
+use crate::problem::Problem;
+
+/// A call, ready to be sent.
+pub(super) struct Call {
+    service: Service,
+    operation: &'static str,
+    region: String,
+    method: Method,
+    /// Path and query.
+    path: String,
+    content_type: &'static str,
+    target: Option<String>,
+    body: Bytes,
+}
+
+impl Call {
+    /// `restJson`: EKS. `path` is made with [`path`], the query of pairs.
+    pub fn rest(
+        service: Service,
+        operation: &'static str,
+        method: Method,
+        path: String,
+        query: &[(&str, &str)],
+    ) -> Self {
+        let query = form(query.iter().copied());
+        Self {
+            service,
+            operation,
+            region: String::new(),
+            method,
+            path: if query.is_empty() { path } else { format!("{path}?{query}") },
+            content_type: "application/json",
+            target: None,
+            body: Bytes::new(),
+        }
+    }
+
+    pub fn with_body(mut self, body: &serde_json::Value) -> Self {
+        self.body = Bytes::from(body.to_string());
+        self
+    }
+
+    /// JSON 1.1: SSM and Pricing.
+    pub fn json(service: Service, operation: &'static str, body: &serde_json::Value) -> Self {
+        let target = Some(format!("{}.{operation}", service.version));
+        let call = Self::rest(service, operation, Method::POST, "/".to_owned(), &[]).with_body(body);
+        Self { target, content_type: "application/x-amz-json-1.1", ..call }
+    }
+
+    /// The query protocol: EC2, Auto Scaling, STS.
+    pub fn query(service: Service, operation: &'static str, parameters: &Parameters) -> Self {
+        let pairs = parameters.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let body = form([("Action", operation), ("Version", service.version)].into_iter().chain(pairs));
+        let call = Self::rest(service, operation, Method::POST, "/".to_owned(), &[]);
+        Self { content_type: "application/x-www-form-urlencoded; charset=utf-8", body: Bytes::from(body), ..call }
+    }
+
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// In a region other than the session's: price lists are kept in few.
+    pub fn in_region(mut self, region: &str) -> Self {
+        region.clone_into(&mut self.region);
+        self
+    }
+
+    #[expect(clippy::result_large_err, reason = "one move for each call over a network")]
+    fn request(&self, url: &str, credentials: &Credentials, now: Timestamp) -> Result<Request<Bytes>, AwsError> {
+        let bad = |why: &dyn std::fmt::Display| AwsError::unreadable(self.service, self.operation, &self.region, why);
+        let mut request = Request::builder().method(&self.method).uri(format!("{url}{}", self.path));
+        if !self.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        if let Some(target) = &self.target {
+            request = request.header("x-amz-target", target);
+        }
+        let request = request.body(self.body.clone()).map_err(|error| bad(&error))?;
+        signed(request, credentials, self.service.name, &self.region, now).map_err(|problem| bad(&problem))
+    }
+}
+
+/// The segments of a path, each escaped.
+pub(super) fn path(segments: &[&str]) -> String {
+    segments.iter().flat_map(|segment| ["/".to_owned(), escaped(segment)]).collect()
+}
+
+/// Parameters of the query protocol.
+#[derive(Default)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.0.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn set_if(self, name: &str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// `NAME.1`, `NAME.2` …; query services want `NAME.member`, EC2 the bare name.
+    pub fn list<T: AsRef<str>>(mut self, name: &str, values: &[T]) -> Self {
+        let numbered =
+            values.iter().zip(1..).map(|(value, number)| (format!("{name}.{number}"), value.as_ref().to_owned()));
+        self.0.extend(numbered);
+        self
+    }
+
+    /// One filter: `Filters.member.N.Name` and its values, or `Filter.N.…` and `Value` for EC2.
+    pub fn filter(self, prefix: &str, value_name: &str, name: &str, values: &[&str]) -> Self {
+        self.set(&format!("{prefix}.Name"), name).list(&format!("{prefix}.{value_name}"), values)
+    }
+}
+
+/// A token for a change that must not happen twice: one for each confirmed wish.
+pub fn request_token() -> Result<String, Problem> {
+    let mut bytes = [0; 16];
+    let failed = |_| Problem::new("the change cannot be given a token").because("the system has no randomness");
+    aws_lc_rs::rand::fill(&mut bytes).map_err(failed)?;
+    Ok(format!("ekscope-{:032x}", u128::from_be_bytes(bytes)))
+}
+
+/// Whether an operation only reads, by its name: that is how AWS names them all.
+fn only_reads(operation: &str) -> bool {
+    ["List", "Describe", "Get"].iter().any(|word| operation.starts_with(word))
+}
+
+impl AwsSession {
+    /// Sends a call and gives the answer's text.
+    pub(super) async fn call(&self, mut call: Call) -> Result<Reply, AwsError> {
+        if call.region.is_empty() {
+            call.region = self.region().to_owned();
+        }
+        let fail = |kind| AwsError::new(call.service, call.operation, &call.region, kind);
+        if self.chosen_region().is_none() && call.service != STS {
+            return Err(fail(ErrorKind::NoRegion));
+        }
+        if self.read_only() && !only_reads(call.operation) {
+            return Err(fail(ErrorKind::ReadOnly));
+        }
+        let credentials = self.credentials().await.map_err(|failure| fail(ErrorKind::SignIn(failure)))?;
+        let first = self.attempt(&call, &credentials).await;
+        match first {
+            Err(error) if error.kind == ErrorKind::Expired => {
+                let renewed = self.renewed(&credentials).await.map_err(|failure| fail(ErrorKind::SignIn(failure)))?;
+                self.attempt(&call, &renewed).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self, call: &Call, credentials: &Arc<Credentials>) -> Result<Reply, AwsError> {
+        let url = self.endpoints().url(call.service, &call.region);
+        let request = call.request(&url, credentials, Timestamp::now())?;
+        let reply = self.http().send(request).await;
+        let reply = reply
+            .map_err(|fault| AwsError::new(call.service, call.operation, &call.region, ErrorKind::Network(fault)))?;
+        self.note_clock(&reply);
+        if reply.is_success() {
+            return Ok(reply);
+        }
+        let error = AwsError::of_reply(call.service, call.operation, &call.region, &reply);
+        tracing::debug!(%error, request = error.request_id, "AWS");
+        Err(error)
+    }
+
+    /// Sends a call whose answer is JSON.
+    pub(super) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, AwsError> {
+        let (service, operation) = (call.service, call.operation);
+        let reply = self.call(call).await?;
+        serde_json::from_slice(&reply.body)
+            .map_err(|error| AwsError::unreadable(service, operation, self.region(), format!("JSON: {error}")))
+    }
+
+    /// Sends a call whose answer is XML.
+    pub(super) async fn xml(&self, call: Call) -> Result<Node, AwsError> {
+        let (service, operation) = (call.service, call.operation);
+        let reply = self.call(call).await?;
+        let root =
+            Node::parse(&reply.body).map_err(|why| AwsError::unreadable(service, operation, self.region(), why))?;
+        // Query services wrap what they say in `…Result`.
+        let wrapped = format!("{operation}Result");
+        Ok(root.children.iter().find(|child| child.name == wrapped).cloned().unwrap_or(root))
+    }
+}
