@@ -121,7 +121,7 @@ impl Redactor {
             value if matches!(key, "command" | "args") => hide(value),
             // Those of a selector.
             Value::Array(elements) if key == "values" => {
-                elements.iter_mut().for_each(|element| self.value("", element))
+                elements.iter_mut().for_each(|element| self.value("", element));
             }
             Value::Array(elements) => elements.iter_mut().for_each(|element| self.value(key, element)),
             Value::String(text) => {

@@ -33,10 +33,13 @@ macro_rules! ids {
 }
 
 ids! {
-    NAMESPACES = 0; NODES = 1; PODS = 2; SERVICES = 3; EVENTS = 4; CONFIG_MAPS = 5; SECRETS = 6;
-    DEPLOYMENTS = 7; REPLICA_SETS = 8; STATEFUL_SETS = 9; DAEMON_SETS = 10; JOBS = 11; CRON_JOBS = 12;
-    DISRUPTION_BUDGETS = 13; AUTOSCALERS = 14; DEFINITIONS = 15; NODE_METRICS = 16; POD_METRICS = 17;
-    NODE_POOLS = 18; INGRESS_ROUTES = 19;
+    NAMESPACES = 0; NODES = 1; PODS = 2; SERVICES = 3; EVENTS = 4; CONFIG_MAPS = 5; SECRETS = 6; CLAIMS = 7;
+    VOLUMES = 8; ACCOUNTS = 9; QUOTAS = 10; LIMITS = 11; DEPLOYMENTS = 12; REPLICA_SETS = 13; STATEFUL_SETS = 14;
+    DAEMON_SETS = 15; REVISIONS = 16; JOBS = 17; CRON_JOBS = 18; DISRUPTION_BUDGETS = 19; AUTOSCALERS = 20;
+    INGRESSES = 21; INGRESS_CLASSES = 22; NETWORK_POLICIES = 23; STORAGE_CLASSES = 24; CSI_DRIVERS = 25; ROLES = 26;
+    ROLE_BINDINGS = 27; CLUSTER_ROLES = 28; CLUSTER_ROLE_BINDINGS = 29; LEASES = 30; ENDPOINT_SLICES = 31;
+    PRIORITY_CLASSES = 32; MUTATING_WEBHOOKS = 33; VALIDATING_WEBHOOKS = 34; API_SERVICES = 35; DEFINITIONS = 36;
+    NODE_METRICS = 37; POD_METRICS = 38; NODE_POOLS = 39; INGRESS_ROUTES = 40;
 }
 
 const fn resource(
@@ -58,7 +61,7 @@ const fn custom(group: &'static str, version: &'static str, names: [&'static str
 
 /// In the order of the ids above; groups stand together, the core group first.
 #[rustfmt::skip]
-pub static ALL: [Resource; 20] = [
+pub static ALL: [Resource; 41] = [
     resource("", "v1", ["namespaces", "namespace", "Namespace"], &["ns"], false, "core.v1.Namespace", &["status.phase"]),
     resource("", "v1", ["nodes", "node", "Node"], &["no"], false, "core.v1.Node", &["spec.unschedulable"]),
     resource("", "v1", ["pods", "pod", "Pod"], &["po"], true, "core.v1.Pod", &[
@@ -73,20 +76,44 @@ pub static ALL: [Resource; 20] = [
     ]),
     resource("", "v1", ["configmaps", "configmap", "ConfigMap"], &["cm"], true, "core.v1.ConfigMap", &[]),
     resource("", "v1", ["secrets", "secret", "Secret"], &[], true, "core.v1.Secret", &["type"]),
+    resource("", "v1", ["persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim"], &["pvc"], true, "core.v1.PersistentVolumeClaim", &[]),
+    resource("", "v1", ["persistentvolumes", "persistentvolume", "PersistentVolume"], &["pv"], false, "core.v1.PersistentVolume", &[]),
+    resource("", "v1", ["serviceaccounts", "serviceaccount", "ServiceAccount"], &["sa"], true, "core.v1.ServiceAccount", &[]),
+    resource("", "v1", ["resourcequotas", "resourcequota", "ResourceQuota"], &["quota"], true, "core.v1.ResourceQuota", &[]),
+    resource("", "v1", ["limitranges", "limitrange", "LimitRange"], &["limits"], true, "core.v1.LimitRange", &[]),
     resource("apps", "v1", ["deployments", "deployment", "Deployment"], &["deploy"], true, "apps.v1.Deployment", &[]),
-    resource("apps", "v1", ["replicasets", "replicaset", "ReplicaSet"], &["rs"], true, "apps.v1.ReplicaSet", &["status.replicas"]),
+    resource("apps", "v1", ["replicasets", "replicaset", "ReplicaSet"], &["rs"], true, "apps.v1.ReplicaSet", &[]),
     resource("apps", "v1", ["statefulsets", "statefulset", "StatefulSet"], &["sts"], true, "apps.v1.StatefulSet", &[]),
     resource("apps", "v1", ["daemonsets", "daemonset", "DaemonSet"], &["ds"], true, "apps.v1.DaemonSet", &[]),
+    resource("apps", "v1", ["controllerrevisions", "controllerrevision", "ControllerRevision"], &[], true, "apps.v1.ControllerRevision", &[]),
     resource("batch", "v1", ["jobs", "job", "Job"], &[], true, "batch.v1.Job", &["status.successful"]),
     resource("batch", "v1", ["cronjobs", "cronjob", "CronJob"], &["cj"], true, "batch.v1.CronJob", &[]),
     resource("policy", "v1", ["poddisruptionbudgets", "poddisruptionbudget", "PodDisruptionBudget"], &["pdb"], true, "policy.v1.PodDisruptionBudget", &[]),
     resource("autoscaling", "v2", ["horizontalpodautoscalers", "horizontalpodautoscaler", "HorizontalPodAutoscaler"], &["hpa"], true, "autoscaling.v2.HorizontalPodAutoscaler", &[]),
+    resource("networking.k8s.io", "v1", ["ingresses", "ingress", "Ingress"], &["ing"], true, "networking.v1.Ingress", &[]),
+    resource("networking.k8s.io", "v1", ["ingressclasses", "ingressclass", "IngressClass"], &[], false, "networking.v1.IngressClass", &[]),
+    resource("networking.k8s.io", "v1", ["networkpolicies", "networkpolicy", "NetworkPolicy"], &["netpol"], true, "networking.v1.NetworkPolicy", &[]),
+    resource("storage.k8s.io", "v1", ["storageclasses", "storageclass", "StorageClass"], &["sc"], false, "storage.v1.StorageClass", &[]),
+    resource("storage.k8s.io", "v1", ["csidrivers", "csidriver", "CSIDriver"], &[], false, "storage.v1.CSIDriver", &[]),
+    resource(RBAC, "v1", ["roles", "role", "Role"], &[], true, "rbac.v1.Role", &[]),
+    resource(RBAC, "v1", ["rolebindings", "rolebinding", "RoleBinding"], &[], true, "rbac.v1.RoleBinding", &[]),
+    resource(RBAC, "v1", ["clusterroles", "clusterrole", "ClusterRole"], &[], false, "rbac.v1.ClusterRole", &[]),
+    resource(RBAC, "v1", ["clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding"], &[], false, "rbac.v1.ClusterRoleBinding", &[]),
+    resource("coordination.k8s.io", "v1", ["leases", "lease", "Lease"], &[], true, "coordination.v1.Lease", &[]),
+    resource("discovery.k8s.io", "v1", ["endpointslices", "endpointslice", "EndpointSlice"], &[], true, "discovery.v1.EndpointSlice", &[]),
+    resource("scheduling.k8s.io", "v1", ["priorityclasses", "priorityclass", "PriorityClass"], &["pc"], false, "scheduling.v1.PriorityClass", &[]),
+    resource(ADMISSION, "v1", ["mutatingwebhookconfigurations", "mutatingwebhookconfiguration", "MutatingWebhookConfiguration"], &[], false, "admissionregistration.v1.MutatingWebhookConfiguration", &[]),
+    resource(ADMISSION, "v1", ["validatingwebhookconfigurations", "validatingwebhookconfiguration", "ValidatingWebhookConfiguration"], &[], false, "admissionregistration.v1.ValidatingWebhookConfiguration", &[]),
+    resource("apiregistration.k8s.io", "v1", ["apiservices", "apiservice", "APIService"], &[], false, "apiregistration.v1.APIService", &[]),
     resource("apiextensions.k8s.io", "v1", ["customresourcedefinitions", "customresourcedefinition", "CustomResourceDefinition"], &["crd", "crds"], false, "apiextensions.v1.CustomResourceDefinition", &[]),
     resource("metrics.k8s.io", "v1beta1", ["nodes", "", "NodeMetrics"], &[], false, "", &[]),
     resource("metrics.k8s.io", "v1beta1", ["pods", "", "PodMetrics"], &[], true, "", &[]),
     custom("karpenter.sh", "v1", ["nodepools", "nodepool", "NodePool"], false),
     custom("traefik.io", "v1alpha1", ["ingressroutes", "ingressroute", "IngressRoute"], true),
 ];
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// What encoding a kind takes, worked out once.
 #[derive(Debug)]
@@ -137,6 +164,11 @@ impl Resource {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// The name of its protobuf message; empty where it has none.
+    pub fn message(&self) -> &'static str {
+        self.message
+    }
+
     /// As error messages name it: `pods`, `deployments.apps`.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
@@ -150,11 +182,58 @@ impl Resource {
     pub fn verbs(&self) -> &'static [&'static str] {
         if self.is_metrics() {
             &["get", "list"]
+        } else if self.custom {
+            &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+        } else if self.kind == "Namespace" {
+            // They go one by one.
+            &["create", "delete", "get", "list", "patch", "update", "watch"]
         } else {
-            &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+            CHANGED
+        }
+    }
+
+    /// Groups of kinds that kubectl lists together.
+    pub fn categories(&self) -> &'static [&'static str] {
+        match (self.group, self.kind) {
+            ("apps", "ControllerRevision") => &[],
+            ("", "Pod" | "Service") | ("apps" | "batch" | "autoscaling", _) => &["all"],
+            ("apiextensions.k8s.io" | "apiregistration.k8s.io" | "admissionregistration.k8s.io", _) => {
+                &["api-extensions"]
+            }
+            _ => &[],
+        }
+    }
+
+    /// Whether a deletion answers with the object as it was, and not with a word.
+    pub fn tells_last_state(&self) -> bool {
+        matches!(
+            (self.group, self.kind),
+            ("storage.k8s.io", _)
+                | (
+                    "",
+                    "Pod"
+                        | "Service"
+                        | "Namespace"
+                        | "ServiceAccount"
+                        | "PersistentVolume"
+                        | "PersistentVolumeClaim"
+                        | "ResourceQuota"
+                )
+        )
+    }
+
+    /// Whether the server counts the changes of its objects' specs.
+    pub fn counts_changes(&self) -> bool {
+        match self.group {
+            "" => self.kind == "Pod",
+            "autoscaling" | "rbac.authorization.k8s.io" | "storage.k8s.io" | "coordination.k8s.io" => false,
+            "apps" => self.kind != "ControllerRevision",
+            _ => true,
         }
     }
 }
+
+const CHANGED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 #[cfg(test)]
 mod tests {

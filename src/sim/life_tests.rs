@@ -2,22 +2,25 @@
 
 use serde_json::{Value, json};
 
+use super::admission::kinds;
+use super::admission::options::{Unknown, Writing};
 use super::catalog::*;
+use super::cluster::collector::Propagation;
+use super::cluster::defaults;
 use super::cluster::life;
 use super::cluster::node::NodeState;
 use super::cluster::pod::{Fate, State};
 use super::cluster::replica_set::is_active;
 use super::cluster::seed::Size;
-use super::cluster::store::{self, Deletion, Write};
+use super::cluster::store::{self, Deletion};
 use super::cluster::story::{self, STORIES};
 use super::cluster::{incident, lifecycle, pods};
+use super::http::body;
 use super::object::{Object, key};
 use super::world::{Change, World};
 use super::*;
 
 const START: i64 = 1_772_323_200;
-const PLAIN: Write = Write { status_only: false, dry_run: false };
-
 fn living(nodes: u32, pods: u32, seed: u64) -> World {
     let mut world = World::new(Size { nodes, pods, seed, now: START });
     life::begin(&mut world, None);
@@ -53,12 +56,12 @@ fn deploy(world: &mut World, replicas: u32, budget: Value) -> Arc<str> {
             }] } },
         },
     });
-    store::create(world, DEPLOYMENTS, "default", deployment, false).unwrap();
+    store::create(world, DEPLOYMENTS, "default", deployment, &Writing::default()).unwrap();
     if !budget.is_null() {
         let mut spec = budget;
         spec["selector"] = json!({ "matchLabels": { "app": "web" } });
         let budget = json!({ "metadata": { "name": "web" }, "spec": spec });
-        store::create(world, DISRUPTION_BUDGETS, "default", budget, false).unwrap();
+        store::create(world, DISRUPTION_BUDGETS, "default", budget, &Writing::default()).unwrap();
     }
     run(world, 60);
     let status = value(world, DEPLOYMENTS, "default/web")["status"].clone();
@@ -172,7 +175,7 @@ fn a_roll_out_replaces_all_pods_within_its_bounds() {
     let mut world = living(6, 60, 1);
     let at = deploy(&mut world, 8, Value::Null);
     let before: Vec<_> = web_pods(&world).iter().map(|pod| Arc::clone(&pod.key)).collect();
-    store::update(&mut world, DEPLOYMENTS, &at, PLAIN, |deployment| {
+    store::update(&mut world, DEPLOYMENTS, &at, &Writing::default(), false, |deployment| {
         deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:1.30".into();
         Ok(())
     })
@@ -191,7 +194,7 @@ fn a_roll_out_replaces_all_pods_within_its_bounds() {
     assert!(web_pods(&world).iter().all(|pod| pod.value()["spec"]["containers"][0]["image"] == "nginx:1.30"));
 
     // And back again: the first version is the newest.
-    store::update(&mut world, DEPLOYMENTS, &at, PLAIN, |deployment| {
+    store::update(&mut world, DEPLOYMENTS, &at, &Writing::default(), false, |deployment| {
         deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:1.29".into();
         Ok(())
     })
@@ -245,7 +248,8 @@ fn a_deleted_pod_ends_in_its_time_and_is_replaced() {
 fn what_an_object_owns_goes_with_it_unless_it_is_orphaned() {
     let mut world = living(6, 60, 1);
     let at = deploy(&mut world, 2, Value::Null);
-    store::delete(&mut world, DEPLOYMENTS, &at, &Deletion { orphan: true, ..Deletion::default() }).unwrap();
+    store::delete(&mut world, DEPLOYMENTS, &at, &Deletion { propagation: Propagation::Orphan, ..Deletion::default() })
+        .unwrap();
     run(&mut world, 60);
     assert_eq!(web_pods(&world).len(), 2);
     let mut world = living(6, 60, 1);
@@ -257,7 +261,7 @@ fn what_an_object_owns_goes_with_it_unless_it_is_orphaned() {
     let namespace = key("", "payments");
     store::delete(&mut world, NAMESPACES, &namespace, &Deletion::default()).unwrap();
     let late = json!({ "metadata": { "name": "x" }, "data": {} });
-    assert_eq!(store::create(&mut world, CONFIG_MAPS, "payments", late, false).unwrap_err().code, 403);
+    assert_eq!(store::create(&mut world, CONFIG_MAPS, "payments", late, &Writing::default()).unwrap_err().code, 403);
     run(&mut world, 90);
     assert!(world.get(NAMESPACES, &namespace).is_none());
     assert!(world.snapshot(PODS, "payments").objects.is_empty());
@@ -267,11 +271,11 @@ fn what_an_object_owns_goes_with_it_unless_it_is_orphaned() {
 fn finalizers_hold_an_object_until_they_are_gone() {
     let mut world = living(3, 40, 1);
     let held = json!({ "metadata": { "name": "held", "finalizers": ["example.com/hold"] } });
-    store::create(&mut world, CONFIG_MAPS, "default", held, false).unwrap();
+    store::create(&mut world, CONFIG_MAPS, "default", held, &Writing::default()).unwrap();
     let at = key("default", "held");
     let (left, gone) = store::delete(&mut world, CONFIG_MAPS, &at, &Deletion::default()).unwrap();
     assert!(!gone && left.value()["metadata"]["deletionTimestamp"].is_string());
-    store::update(&mut world, CONFIG_MAPS, &at, PLAIN, |object| {
+    store::update(&mut world, CONFIG_MAPS, &at, &Writing::default(), false, |object| {
         object["metadata"]["finalizers"] = json!([]);
         Ok(())
     })
@@ -280,12 +284,12 @@ fn finalizers_hold_an_object_until_they_are_gone() {
 
     let pod = json!({ "metadata": { "name": "held", "finalizers": ["example.com/hold"] },
         "spec": { "containers": [{ "name": "a", "image": "busybox" }] } });
-    store::create(&mut world, PODS, "default", pod, false).unwrap();
+    store::create(&mut world, PODS, "default", pod, &Writing::default()).unwrap();
     run(&mut world, 20);
     store::delete(&mut world, PODS, &at, &Deletion::default()).unwrap();
     run(&mut world, 60);
     assert!(value(&world, PODS, &at)["metadata"]["deletionTimestamp"].is_string());
-    store::update(&mut world, PODS, &at, PLAIN, |pod| {
+    store::update(&mut world, PODS, &at, &Writing::default(), false, |pod| {
         pod["metadata"].as_object_mut().unwrap().remove("finalizers");
         Ok(())
     })
@@ -315,7 +319,7 @@ fn evictions_wait_for_the_budget_and_go_on_when_pods_are_back() {
     store::evict(&mut world, &pods[1], &Deletion::default()).unwrap();
     let second = json!({ "metadata": { "name": "also" }, "spec": { "minAvailable": 1,
         "selector": { "matchLabels": { "app": "web" } } } });
-    store::create(&mut world, DISRUPTION_BUDGETS, "default", second, false).unwrap();
+    store::create(&mut world, DISRUPTION_BUDGETS, "default", second, &Writing::default()).unwrap();
     run(&mut world, 60);
     let pod = Arc::clone(&web_pods(&world)[0].key);
     assert_eq!(store::evict(&mut world, &pod, &Deletion::default()).unwrap_err().code, 500);
@@ -346,7 +350,7 @@ fn a_silent_node_loses_its_pods_after_five_minutes_and_finds_them_gone() {
 fn a_pod_that_fits_nowhere_says_why_and_starts_when_it_can() {
     let mut world = living(6, 60, 1);
     for name in world.nodes.clone() {
-        store::update(&mut world, NODES, &name, PLAIN, |node| {
+        store::update(&mut world, NODES, &name, &Writing::default(), false, |node| {
             node["spec"]["unschedulable"] = true.into();
             Ok(())
         })
@@ -354,14 +358,14 @@ fn a_pod_that_fits_nowhere_says_why_and_starts_when_it_can() {
     }
     let pod =
         json!({ "metadata": { "name": "lone" }, "spec": { "containers": [{ "name": "a", "image": "busybox" }] } });
-    store::create(&mut world, PODS, "default", pod, false).unwrap();
+    store::create(&mut world, PODS, "default", pod, &Writing::default()).unwrap();
     run(&mut world, 10);
     let pod = value(&world, PODS, "default/lone");
     assert_eq!(reason(&pod, "PodScheduled"), "Unschedulable");
     let message = pod["status"]["conditions"][0]["message"].as_str().unwrap();
     assert!(message.starts_with("0/6 nodes are available: 6 node(s) were unschedulable."), "{message}");
     let name = Arc::clone(&world.nodes[0]);
-    store::update(&mut world, NODES, &name, PLAIN, |node| {
+    store::update(&mut world, NODES, &name, &Writing::default(), false, |node| {
         node["spec"].as_object_mut().unwrap().remove("unschedulable");
         Ok(())
     })
@@ -383,9 +387,9 @@ fn cron_jobs_start_jobs_and_events_do_not_stay() {
     let cron = json!({
         "metadata": { "name": "often" },
         "spec": { "schedule": "*/2 * * * *", "successfulJobsHistoryLimit": 2, "jobTemplate": { "spec": { "template": {
-            "spec": { "containers": [{ "name": "a", "image": "busybox" }] } } } } },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": "a", "image": "busybox" }] } } } } },
     });
-    store::create(&mut world, CRON_JOBS, "default", cron, false).unwrap();
+    store::create(&mut world, CRON_JOBS, "default", cron, &Writing::default()).unwrap();
     run(&mut world, 3600);
     let jobs = world.snapshot(JOBS, "default").objects;
     let jobs: Vec<_> = jobs.iter().filter(|job| job.name().starts_with("often-")).map(|job| job.value()).collect();
@@ -408,11 +412,11 @@ fn writes_are_checked_as_the_server_checks_them() {
     let mut world = living(3, 40, 1);
     let at = deploy(&mut world, 1, Value::Null);
     let mut update = |change: fn(&mut Value)| {
-        let changed = store::update(&mut world, DEPLOYMENTS, &at, PLAIN, |deployment| {
+        let changed = store::update(&mut world, DEPLOYMENTS, &at, &Writing::default(), false, |deployment| {
             change(deployment);
             Ok(())
         });
-        changed.map(|object| object.version).map_err(|status| (status.code, status.value()["reason"].clone()))
+        changed.map(|(object, ())| object.version).map_err(|status| (status.code, status.value()["reason"].clone()))
     };
     let version = update(|_| {}).unwrap();
     assert_eq!(update(|_| {}).unwrap(), version, "what changes nothing makes no version");
@@ -421,13 +425,42 @@ fn writes_are_checked_as_the_server_checks_them() {
     assert_eq!(update(|deployment| deployment["spec"]["replicas"] = json!(-1)).unwrap_err().0, 422);
     assert_eq!(update(|deployment| deployment["metadata"]["labels"] = json!("x")).unwrap_err().0, 400);
     assert_eq!(update(|deployment| *deployment = json!([])).unwrap_err().0, 400);
-    let again = json!({ "metadata": { "name": "web" }, "spec": { "template": { "spec": {} } } });
-    assert_eq!(store::create(&mut world, DEPLOYMENTS, "default", again, false).unwrap_err().code, 409);
+    let mut again = value(&world, DEPLOYMENTS, &at);
+    again["metadata"] = json!({ "name": "web" });
+    assert_eq!(store::create(&mut world, DEPLOYMENTS, "default", again, &Writing::default()).unwrap_err().code, 409);
+    let empty = json!({ "metadata": { "name": "empty" }, "spec": { "template": { "spec": {} } } });
+    assert_eq!(store::create(&mut world, DEPLOYMENTS, "default", empty, &Writing::default()).unwrap_err().code, 422);
     let nowhere = json!({ "metadata": { "name": "x" } });
-    assert_eq!(store::create(&mut world, CONFIG_MAPS, "nowhere", nowhere, false).unwrap_err().code, 404);
-    let nameless = store::create(&mut world, CONFIG_MAPS, "default", json!({}), false).unwrap_err();
+    assert_eq!(store::create(&mut world, CONFIG_MAPS, "nowhere", nowhere, &Writing::default()).unwrap_err().code, 404);
+    let nameless = store::create(&mut world, CONFIG_MAPS, "default", json!({}), &Writing::default()).unwrap_err();
     assert_eq!(nameless.code, 422);
     let dry = json!({ "metadata": { "name": "dry" } });
-    store::create(&mut world, CONFIG_MAPS, "default", dry, true).unwrap();
+    store::create(&mut world, CONFIG_MAPS, "default", dry, &Writing { dry_run: true, ..Writing::default() }).unwrap();
     assert!(world.get(CONFIG_MAPS, "default/dry").is_none());
+}
+
+/// What the seed makes has been through the same door as what clients make: nothing of it would be refused, and a write
+/// that changes something else fills nothing in, which would roll workloads out anew.
+#[test]
+fn what_the_world_begins_with_would_be_admitted() {
+    let world = living(12, 300, 3);
+    for resource in ResourceId::all().filter(|resource| !resource.is_metrics()) {
+        for object in world.snapshot(resource, "").objects.iter() {
+            let value = object.value();
+            assert_eq!(kinds::check(resource, &value), [], "{} {}", resource.kind, object.key);
+            let mut filled = value.clone();
+            assert_eq!(
+                body::fit(resource, &mut filled, Unknown::Refuse),
+                Ok(vec![]),
+                "{} {}",
+                resource.kind,
+                object.key
+            );
+            defaults::fill_in(resource, &mut filled);
+            let lines = |value: &Value| serde_json::to_string_pretty(value).unwrap();
+            let (before, after) = (lines(&value), lines(&filled));
+            let first = before.lines().zip(after.lines()).find(|(before, after)| before != after);
+            assert!(filled == value, "{} {}: {first:?}", resource.kind, object.key);
+        }
+    }
 }

@@ -3,11 +3,12 @@
 //! The one server of the project: what `ekscope demo` shows, what the end-to-end tests talk to and what the benchmarks
 //! load. From the inside out: `cluster` makes nodes, workloads and pods, and goes on with their story; `world` holds
 //! everything as `object`s in one table for each resource of the `catalog`, with their history; one task (`owner`) owns
-//! it. `encoding` turns JSON into protobuf, `print` into rows, and `http` answers requests. `faults` is what goes wrong on
-//! purpose. `replay` is another server: it plays a recording.
+//! it. `encoding` turns JSON into protobuf, `print` into rows, `admission` says what is wrong with what clients send, and
+//! `http` answers requests. `faults` is what goes wrong on purpose. `replay` is another server: it plays a recording.
 //!
 //! Nothing outside this folder knows that a cluster is simulated: clients get an ordinary kubeconfig.
 
+mod admission;
 mod catalog;
 mod clock;
 mod cluster;
@@ -22,6 +23,8 @@ mod replay;
 mod requests;
 mod world;
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]

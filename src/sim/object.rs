@@ -110,9 +110,11 @@ impl Fill for Filler<'_> {
 }
 
 impl Object {
-    /// An object from its JSON value, which gets the version.
+    /// An object from its JSON value, which gets the version; 0: it was never stored and has none.
     pub fn from_value(resource: ResourceId, version: u64, mut value: Value) -> Self {
-        value["metadata"]["resourceVersion"] = version.to_string().into();
+        if version > 0 {
+            value["metadata"]["resourceVersion"] = version.to_string().into();
+        }
         if let (false, Some(object)) = (resource.custom || resource.is_metrics(), value.as_object_mut()) {
             object.remove("kind");
             object.remove("apiVersion");

@@ -500,8 +500,8 @@ async fn objects_are_made_scaled_and_replaced() {
     now["metadata"]["labels"] = json!({ "a": "b" });
     assert_eq!(call(&handle, "PUT", &at, &[], now.clone()).await.code, 200);
     assert_eq!(call(&handle, "PUT", &at, &[], now).await.json()["reason"], "Conflict", "its version is old by now");
-    let yaml = [("content-type", "application/apply-patch+yaml")];
-    assert_eq!(call(&handle, "PATCH", &at, &yaml, json!({})).await.code, 415);
+    let cbor = [("content-type", "application/apply-patch+cbor")];
+    assert_eq!(call(&handle, "PATCH", &at, &cbor, json!({})).await.code, 415);
     assert_eq!(call(&handle, "POST", list, &[], json!("x")).await.code, 400);
     assert_eq!(call(&handle, "POST", "/api/v1/nodes", &[], json!({ "metadata": { "name": "n" } })).await.code, 405);
     assert_eq!(call(&handle, "GET", "/api/v1/namespaces/default/pods/x/nonsense", &[], Value::Null).await.code, 404);

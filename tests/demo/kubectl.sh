@@ -122,8 +122,55 @@ expect 'create namespace' 0 'created' create namespace scratch
 expect 'delete namespace' 0 'deleted' delete namespace scratch --timeout=40s
 expect 'create in nowhere' 1 'namespaces "nowhere" not found' create configmap x -n nowhere
 
+cat >"$place/web.yaml" <<'YAML'
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: applied}
+data: {a: "1"}
+YAML
+expect 'apply' 0 'configmap/applied created' apply -f "$place/web.yaml"
+sed -i 's/"1"/"2"/' "$place/web.yaml"
+expect 'apply a change' 0 'configmap/applied configured' apply -f "$place/web.yaml"
+expect 'apply nothing new' 0 'configmap/applied unchanged' apply -f "$place/web.yaml"
+expect 'apply on the server' 1 'conflict with "kubectl-client-side-apply"' apply --server-side --field-manager=me -f \
+    <(sed 's/"2"/"3"/' "$place/web.yaml")
+expect 'apply by force' 0 'serverside-applied' apply --server-side --field-manager=me --force-conflicts -f "$place/web.yaml"
+sed -i 's/^data/dada/' "$place/web.yaml"
+expect 'apply what there is not' 1 'unknown field "dada"' apply -f "$place/web.yaml"
+expect 'explain' 0 'FIELD: replicas <integer>' explain deployment.spec.replicas
+expect 'storage' 0 'Bound' get persistentvolumeclaims -A
+expect 'roles' 0 'cluster-admin' get clusterroles
+
+# What listens in a pod answers; where nothing listens, the connection ends.
+pod=$(ask get pods -n kube-system -l app.kubernetes.io/name=coredns -o 'jsonpath={.items[0].metadata.name}')
+open=$(ask get pod "$pod" -n kube-system -o 'jsonpath={.spec.containers[0].ports[0].containerPort}')
+forward() { # forward PORT: what a request through a forwarded port is answered
+    local said pid port=
+    timeout 30 "$kubectl" --cache-dir "$place/kubectl" port-forward -n kube-system "pod/$pod" ":$1" >"$place/forward" 2>&1 &
+    pid=$!
+    for _ in {1..100}; do
+        port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\).*/\1/p' "$place/forward")
+        [[ -n $port ]] && break
+        sleep 0.1
+    done
+    said=$(exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n' >&3 && timeout 10 cat <&3)
+    kill "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    echo "$said"
+    cat "$place/forward"
+}
+for case in "$open:pod $pod on port $open" '9:connection refused'; do
+    if forward "${case%%:*}" | grep -q "${case#*:}"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAILED port-forward %s\n%s\n' "$case" "$(cat "$place/forward")"
+    fi
+done
+
 set=$(ask get statefulsets -A -o 'jsonpath={.items[0].metadata.namespace}/{.items[0].metadata.name}')
 expect 'restart a stateful set' 0 'restarted' rollout restart "statefulset/${set#*/}" -n "${set%/*}"
+expect 'revisions' 0 '^4 ' rollout history "statefulset/${set#*/}" -n "${set%/*}"
 expect 'restarted in order' 0 'complete|rolling update' rollout status "statefulset/${set#*/}" -n "${set%/*}" --timeout=60s
 expect 'restart a daemon set' 0 'restarted' rollout restart daemonset/kube-proxy -n kube-system
 

@@ -22,6 +22,22 @@ pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 /// Rows by namespace and name.
 pub type Table = BTreeMap<(String, String), Map<String, Value>>;
 
+/// An answer to a request.
+pub struct Reply {
+    pub code: u16,
+    /// Names in small letters.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Reply {
+    /// All values of a header, one after the other.
+    pub fn header(&self, name: &str) -> String {
+        let values = self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        values.collect::<Vec<_>>().join("; ")
+    }
+}
+
 pub struct Rig {
     pub kubeconfig: String,
     proxy: Child,
@@ -36,6 +52,11 @@ impl Rig {
             eprintln!("SKIPPED: EKSCOPE_RIG_KUBECONFIG names no live rig (tests/live/rig.sh start)");
             return None;
         };
+        Some(Self::at(kubeconfig))
+    }
+
+    /// The API server of a kubeconfig, whatever it is.
+    pub fn at(kubeconfig: String) -> Self {
         let mut proxy = Command::new(kubectl())
             .args(["--kubeconfig", &kubeconfig, "proxy", "--port=0"])
             .stdout(Stdio::piped())
@@ -45,7 +66,29 @@ impl Rig {
         BufReader::new(proxy.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("kubectl proxy said {line:?}"));
-        Some(Self { kubeconfig, proxy, port })
+        Self { kubeconfig, proxy, port }
+    }
+
+    /// Any request, as it is; HTTP/1.0, so that nothing comes in chunks.
+    pub fn send(&self, method: &str, path: &str, headers: &[(String, String)], body: &str) -> Reply {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy");
+        let mut request = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n");
+        for (name, value) in headers {
+            request = format!("{request}{name}: {value}\r\n");
+        }
+        write!(stream, "{request}Content-Length: {}\r\n\r\n{body}", body.len()).expect("a request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let split = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a body") + 4;
+        let head = String::from_utf8_lossy(&answer[..split]).into_owned();
+        let mut lines = head.lines();
+        let code = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_lowercase(), value.trim().to_owned()))
+        };
+        let headers = lines.filter_map(header).collect();
+        Reply { code, headers, body: String::from_utf8_lossy(&answer[split..]).into_owned() }
     }
 
     /// A GET; HTTP/1.0, so that nothing comes in chunks.

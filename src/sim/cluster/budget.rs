@@ -13,13 +13,16 @@ use super::pod::Pod;
 use super::replica_set::{count, write_status};
 use super::rollout::scaled;
 use super::{controllers, pods};
-use crate::sim::catalog::{DISRUPTION_BUDGETS, PODS, REPLICA_SETS};
+use crate::sim::catalog::{DEPLOYMENTS, DISRUPTION_BUDGETS, PODS, REPLICA_SETS, STATEFUL_SETS};
 use crate::sim::encoding::template::rfc3339;
 use crate::sim::object::Object;
 use crate::sim::world::World;
 
 /// An evicted pod that is not deleted within this many seconds counts again (`DeletionTimeout`).
 const DELETION_TIMEOUT_S: i64 = 120;
+
+/// Why a budget whose pods cannot be counted allows nothing.
+const SYNC_FAILED: &str = "SyncFailed";
 
 /// A pod that the budget selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub enum Verdict {
     Count(Arc<str>),
     /// It has to wait for this budget, which needs so many and has so many.
     Wait { budget: Arc<str>, needs: u32, has: u32 },
+    /// It has to wait for this budget, which cannot be counted.
+    Failed(Arc<str>, String),
     /// The controller has not looked at this budget yet.
     Behind(Arc<str>),
     /// More than one budget guards it: that is never allowed.
@@ -95,6 +100,10 @@ pub fn decide(pod: &Pod, budgets: &[(Arc<str>, Value)]) -> Verdict {
         return Verdict::Behind(key);
     }
     if count(&status["disruptionsAllowed"]) == 0 {
+        let condition = &status["conditions"][0];
+        if condition["reason"] == SYNC_FAILED {
+            return Verdict::Failed(key, condition["message"].as_str().unwrap_or_default().to_owned());
+        }
         return Verdict::Wait { budget: key, needs, has };
     }
     Verdict::Count(key)
@@ -162,7 +171,14 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
             disrupted: expected && !pod.state.is_deleted(),
         });
     }
-    let scale = owners.into_iter().map(|owner| scale_of(world, owner)).collect::<BTreeMap<_, _>>().into_values().sum();
+    // Only shares of what controllers ask for need to know what that is.
+    let of_scale = !value["spec"]["maxUnavailable"].is_null() || value["spec"]["minAvailable"].is_string();
+    let scales: Result<BTreeMap<_, _>, _> = owners.into_iter().map(|owner| scale_of(world, owner)).collect();
+    let scale = match scales {
+        Ok(scales) => scales.into_values().sum(),
+        Err(why) if of_scale => return fail(world, object, &value, &why),
+        Err(_) => 0,
+    };
     let account = account(&value["spec"], &guarded, scale);
     let generation = &value["metadata"]["generation"];
     let mut status = json!({
@@ -178,15 +194,30 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
     write_status(world, object, &value, status);
 }
 
-/// What scales the pods of `owner` (the deployment of a replica set), and to how many.
-fn scale_of(world: &World, owner: u128) -> (u128, u32) {
-    let Some((resource, key)) = world.life.index.controller(owner) else { return (owner, 0) };
-    let Some(value) = world.get(*resource, key).map(|object| object.value()) else { return (owner, 0) };
+/// The budget allows nothing while its pods cannot be counted.
+fn fail(world: &mut World, object: &Arc<Object>, value: &Value, why: &str) {
+    let mut status = value["status"].clone();
+    let generation = value["metadata"]["generation"].clone();
+    let mut condition = condition(&status["conditions"][0], 0, &generation, world.now());
+    condition["reason"] = SYNC_FAILED.into();
+    condition["message"] = why.into();
+    status["disruptionsAllowed"] = 0.into();
+    status["conditions"] = json!([condition]);
+    write_status(world, object, value, status);
+}
+
+/// What scales the pods of `owner` (the deployment of a replica set), and to how many; an error where nothing can.
+fn scale_of(world: &World, owner: u128) -> Result<(u128, u32), String> {
+    let Some((resource, key)) = world.life.index.controller(owner) else { return Ok((owner, 0)) };
+    let Some(value) = world.get(*resource, key).map(|object| object.value()) else { return Ok((owner, 0)) };
+    if !matches!(*resource, DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS) {
+        return Err(format!("{} does not implement the scale subresource", resource.qualified()));
+    }
     let above = life::owner_uid(&value);
     if *resource == REPLICA_SETS && above != 0 {
         return scale_of(world, above);
     }
-    (owner, controllers::scale(*resource, &value))
+    Ok((owner, controllers::scale(*resource, &value)))
 }
 
 #[cfg(test)]

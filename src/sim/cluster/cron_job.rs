@@ -7,10 +7,11 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::collector::{self, Propagation};
 use super::objects::metadata;
 use super::replica_set::tell;
 use super::workload::owner;
-use super::{collector, job, life};
+use super::{job, life};
 use crate::sim::catalog::{CRON_JOBS, JOBS};
 use crate::sim::encoding::template::{Short, rfc3339};
 use crate::sim::object::{Object, key};
@@ -181,7 +182,7 @@ fn prune(world: &mut World, value: &Value) {
         if *left > 0 {
             *left -= 1;
         } else {
-            collector::delete(world, JOBS, &old.key);
+            collector::delete(world, JOBS, &old.key, Propagation::Background);
         }
     }
     if known != active.len() {

@@ -9,7 +9,7 @@ use super::node::{Node, NodeState};
 use super::pod::{Fate, Pod};
 use super::replica_set::{is_active, tell, write_status};
 use super::rollout::scaled;
-use super::{life, pods, revision};
+use super::{life, pods, revision, upkeep};
 use crate::sim::catalog::NODES;
 use crate::sim::object::{Body, Object};
 use crate::sim::world::World;
@@ -30,6 +30,7 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
         return;
     }
     let workload = revision::of_controller(world, object, &value);
+    upkeep::keep_revision(world, object, &value, &workload.hash);
     let nodes = world.snapshot(NODES, "").objects;
     let nodes: Vec<_> = nodes
         .iter()

@@ -1,10 +1,12 @@
 //! What the API server fills in when a client makes an object: metadata, defaults, first status. Pure but for the ids.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::sim::catalog::{
-    AUTOSCALERS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, NAMESPACES, PODS, REPLICA_SETS,
-    ResourceId, SECRETS, SERVICES, STATEFUL_SETS,
+    AUTOSCALERS, CLAIMS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, INGRESSES, JOBS, NAMESPACES, PODS,
+    PRIORITY_CLASSES, REPLICA_SETS, ResourceId, SECRETS, SERVICES, STATEFUL_SETS, STORAGE_CLASSES,
 };
 use crate::sim::encoding::template::{Short, rfc3339};
 use crate::sim::random::Random;
@@ -22,17 +24,21 @@ fn fill(value: &mut Value, defaults: &Value) {
     }
 }
 
+fn elements<'a>(value: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
 /// Defaults of a pod's spec, wherever it stands.
-pub fn pod_spec(spec: &mut Value, restart: &str) {
+fn pod_spec(spec: &mut Value) {
     fill(
         spec,
         &json!({
-            "restartPolicy": restart, "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
+            "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
             "terminationGracePeriodSeconds": 30, "securityContext": {},
         }),
     );
     for group in ["containers", "initContainers"] {
-        for container in spec[group].as_array_mut().into_iter().flatten() {
+        for container in elements(spec, group) {
             let latest =
                 container["image"].as_str().is_some_and(|image| !image.contains(':') || image.ends_with(":latest"));
             fill(
@@ -42,43 +48,60 @@ pub fn pod_spec(spec: &mut Value, restart: &str) {
                     "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
                 }),
             );
-            for port in container["ports"].as_array_mut().into_iter().flatten() {
+            for port in elements(container, "ports") {
                 fill(port, &json!({ "protocol": "TCP" }));
             }
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                if let Some(probe) = container.get_mut(probe).filter(|probe| probe.is_object()) {
+                    fill(
+                        probe,
+                        &json!({ "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3 }),
+                    );
+                    if let Some(get) = probe.get_mut("httpGet").filter(|get| get.is_object()) {
+                        fill(get, &json!({ "path": "/", "scheme": "HTTP" }));
+                    }
+                }
+            }
+            for variable in elements(container, "env") {
+                if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
+                    fill(field, &json!({ "apiVersion": "v1" }));
+                }
+            }
+            if let Some(resources) = container.get_mut("resources") {
+                // What has a limit and no request asks for its limit.
+                let limits = resources["limits"].as_object().cloned().unwrap_or_default();
+                for (name, limit) in limits {
+                    fill(&mut resources["requests"][name], &limit);
+                }
+                if let Some(resources) = resources.as_object_mut() {
+                    resources.retain(|_, amounts| !amounts.is_null());
+                }
+            }
         }
-        if spec[group].is_null()
-            && let Some(spec) = spec.as_object_mut()
-        {
-            spec.remove(group);
+    }
+    for volume in elements(spec, "volumes") {
+        for kind in ["secret", "configMap", "projected", "downwardAPI"] {
+            if let Some(volume) = volume.get_mut(kind).filter(|volume| volume.is_object()) {
+                fill(volume, &json!({ "defaultMode": 420 }));
+            }
         }
+    }
+    if spec.get("serviceAccountName").is_some_and(Value::is_string) {
+        spec["serviceAccount"] = spec["serviceAccountName"].clone();
     }
 }
 
-/// A new object as the server stores it.
-pub fn complete(resource: ResourceId, value: &mut Value, now: i64, random: &mut Random) {
-    let uid = Short::uuid(random.uid());
-    let metadata = &mut value["metadata"];
-    metadata["uid"] = uid.as_str().into();
-    metadata["creationTimestamp"] = rfc3339(now).into();
-    metadata["generation"] = 1.into();
-    if metadata["name"].as_str().unwrap_or_default().is_empty() {
-        let generated = format!("{}{}", metadata["generateName"].as_str().unwrap_or_default(), random.suffix(5));
-        metadata["name"] = generated.into();
-    }
-    let name = metadata["name"].clone();
-    let always = |value: &mut Value| pod_spec(&mut value["spec"]["template"]["spec"], "Always");
+fn template(owner: &mut Value) {
+    fill(&mut owner["template"], &json!({ "metadata": {}, "spec": {} }));
+    pod_spec(&mut owner["template"]["spec"]);
+}
+
+/// Fills in what a client left out.
+pub fn fill_in(resource: ResourceId, value: &mut Value) {
     match resource {
         PODS => {
-            pod_spec(&mut value["spec"], "Always");
-            fill(&mut value["spec"], &json!({ "serviceAccountName": "default", "enableServiceLinks": true }));
-            if let Some(tolerations) = value["spec"].as_object_mut() {
-                let no_execute = |key: &str| json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 });
-                let list = tolerations.entry("tolerations").or_insert_with(|| json!([]));
-                if let Some(list) = list.as_array_mut() {
-                    list.push(no_execute("node.kubernetes.io/not-ready"));
-                    list.push(no_execute("node.kubernetes.io/unreachable"));
-                }
-            }
+            pod_spec(&mut value["spec"]);
+            pod(&mut value["spec"]);
         }
         DEPLOYMENTS => {
             fill(
@@ -92,101 +115,226 @@ pub fn complete(resource: ResourceId, value: &mut Value, now: i64, random: &mut 
                 let rolling = json!({ "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } });
                 fill(&mut value["spec"]["strategy"], &rolling);
             }
-            always(value);
-            value["status"] = json!({});
+            template(&mut value["spec"]);
         }
         REPLICA_SETS => {
             fill(&mut value["spec"], &json!({ "replicas": 1 }));
-            always(value);
-            value["status"] = json!({ "replicas": 0 });
+            template(&mut value["spec"]);
         }
         STATEFUL_SETS => {
             fill(
                 &mut value["spec"],
                 &json!({
                     "replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10,
-                    "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } },
+                    "updateStrategy": { "type": "RollingUpdate" },
+                    "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
                 }),
             );
-            always(value);
-            value["status"] = json!({ "replicas": 0, "availableReplicas": 0 });
+            if value["spec"]["updateStrategy"]["type"] == "RollingUpdate" {
+                fill(&mut value["spec"]["updateStrategy"], &json!({ "rollingUpdate": { "partition": 0 } }));
+            }
+            for claim in elements(&mut value["spec"], "volumeClaimTemplates") {
+                let claimed = json!({ "spec": { "volumeMode": "Filesystem" }, "status": { "phase": "Pending" } });
+                fill(claim, &claimed);
+            }
+            template(&mut value["spec"]);
         }
         DAEMON_SETS => {
-            let update = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 1 } });
+            let update = json!({ "type": "RollingUpdate" });
             fill(&mut value["spec"], &json!({ "revisionHistoryLimit": 10, "updateStrategy": update }));
-            always(value);
-            value["status"] = json!({
-                "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
-            });
+            if value["spec"]["updateStrategy"]["type"] == "RollingUpdate" {
+                let rolling = json!({ "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 1 } });
+                fill(&mut value["spec"]["updateStrategy"], &rolling);
+            }
+            template(&mut value["spec"]);
         }
-        JOBS => job(value, &name, uid.as_str()),
+        JOBS => job(&mut value["spec"]),
         CRON_JOBS => {
             fill(
                 &mut value["spec"],
                 &json!({ "concurrencyPolicy": "Allow", "suspend": false, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1 }),
             );
-            pod_spec(&mut value["spec"]["jobTemplate"]["spec"]["template"]["spec"], "Never");
-            value["status"] = json!({});
+            fill(&mut value["spec"]["jobTemplate"], &json!({ "metadata": {}, "spec": {} }));
+            template(&mut value["spec"]["jobTemplate"]["spec"]);
         }
-        SERVICES => service(value, random),
+        SERVICES => service(&mut value["spec"]),
+        SECRETS => secret(value),
+        STORAGE_CLASSES => fill(value, &json!({ "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate" })),
+        PRIORITY_CLASSES => fill(value, &json!({ "preemptionPolicy": "PreemptLowerPriority" })),
+        AUTOSCALERS => fill(&mut value["spec"], &json!({ "minReplicas": 1 })),
+        _ => {}
+    }
+}
+
+/// What admission adds to a pod.
+fn pod(spec: &mut Value) {
+    let priority = match spec["priorityClassName"].as_str() {
+        Some("system-node-critical") => 2_000_001_000,
+        Some("system-cluster-critical") => 2_000_000_000,
+        _ => 0,
+    };
+    fill(
+        spec,
+        &json!({
+            "serviceAccountName": "default", "serviceAccount": "default", "enableServiceLinks": true,
+            "preemptionPolicy": "PreemptLowerPriority", "priority": priority, "tolerations": [],
+        }),
+    );
+    if let Some(spec) = spec.as_object_mut() {
+        spec.retain(|_, value| !value.is_null());
+    }
+    let Some(list) = spec["tolerations"].as_array_mut() else { return };
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let tolerated = |one: &Value| (one["key"] == key || one["key"].is_null()) && one["effect"] != "NoSchedule";
+        if !list.iter().any(tolerated) {
+            list.push(json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 }));
+        }
+    }
+}
+
+/// What a client gives as text is stored encoded.
+fn secret(value: &mut Value) {
+    fill(value, &json!({ "type": "Opaque" }));
+    let Some(Value::Object(texts)) = value.as_object_mut().and_then(|value| value.remove("stringData")) else { return };
+    for (name, text) in texts {
+        value["data"][name] = BASE64_STANDARD.encode(text.as_str().unwrap_or_default()).into();
+    }
+}
+
+/// A new object as the server stores it.
+pub fn complete(resource: ResourceId, value: &mut Value, now: i64, random: &mut Random) {
+    let uid = Short::uuid(random.uid());
+    let metadata = &mut value["metadata"];
+    metadata["uid"] = uid.as_str().into();
+    metadata["creationTimestamp"] = rfc3339(now).into();
+    let generated = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty()).map(str::to_owned);
+    if let Some(prefix) = generated.filter(|_| metadata["name"].as_str().unwrap_or_default().is_empty()) {
+        metadata["name"] = format!("{prefix}{}", random.suffix(5)).into();
+    }
+    if let Some(metadata) = metadata.as_object_mut() {
+        for field in ["generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            metadata.remove(field);
+        }
+        metadata.retain(|_, value| !value.is_null());
+        if resource.counts_changes() {
+            metadata.insert("generation".into(), 1.into());
+        }
+    }
+    let name = value["metadata"]["name"].clone();
+    fill_in(resource, value);
+    let status = match resource {
+        DEPLOYMENTS | CRON_JOBS | JOBS => json!({}),
+        REPLICA_SETS => json!({ "replicas": 0 }),
+        STATEFUL_SETS => json!({ "replicas": 0, "availableReplicas": 0 }),
+        DAEMON_SETS => json!({
+            "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
+        }),
+        DISRUPTION_BUDGETS => {
+            json!({ "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0 })
+        }
+        AUTOSCALERS => json!({ "desiredReplicas": 0, "currentMetrics": null }),
+        SERVICES | INGRESSES => json!({ "loadBalancer": {} }),
+        NAMESPACES => json!({ "phase": "Active" }),
+        CLAIMS => json!({ "phase": "Pending" }),
+        _ => Value::Null,
+    };
+    if !status.is_null() {
+        value["status"] = status;
+    } else if resource.custom
+        && let Some(value) = value.as_object_mut()
+    {
+        // It has a subresource of its own.
+        value.remove("status");
+    }
+    match resource {
+        PODS => {
+            if let Some(pod) = value.as_object_mut() {
+                pod.remove("status");
+            }
+        }
+        DAEMON_SETS => value["metadata"]["annotations"]["deprecated.daemonset.template.generation"] = "1".into(),
+        JOBS => own(value, &name, uid.as_str()),
+        SERVICES => address(&mut value["spec"], random),
         NAMESPACES => {
             value["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
             value["spec"] = json!({ "finalizers": ["kubernetes"] });
-            value["status"] = json!({ "phase": "Active" });
         }
-        SECRETS => {
-            fill(value, &json!({ "type": "Opaque" }));
-        }
-        DISRUPTION_BUDGETS => {
-            value["status"] =
-                json!({ "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0 });
-        }
-        AUTOSCALERS => {
-            fill(&mut value["spec"], &json!({ "minReplicas": 1 }));
-            value["status"] = json!({ "currentReplicas": 0, "desiredReplicas": 0, "conditions": [] });
+        CLAIMS => {
+            fill(&mut value["spec"], &json!({ "volumeMode": "Filesystem", "storageClassName": "gp3" }));
+            value["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
         }
         _ => {}
     }
 }
 
-fn job(value: &mut Value, name: &Value, uid: &str) {
+fn job(spec: &mut Value) {
     fill(
-        &mut value["spec"],
-        &json!({ "parallelism": 1, "completions": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": false }),
-    );
-    pod_spec(&mut value["spec"]["template"]["spec"], "Never");
-    if value["spec"]["manualSelector"] != true {
-        value["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
-        let labels = &mut value["spec"]["template"]["metadata"]["labels"];
-        for (label, value) in [
-            ("batch.kubernetes.io/controller-uid", Value::from(uid)),
-            ("batch.kubernetes.io/job-name", name.clone()),
-            ("controller-uid", Value::from(uid)),
-            ("job-name", name.clone()),
-        ] {
-            labels[label] = value;
-        }
-    }
-    value["status"] = json!({});
-}
-
-fn service(value: &mut Value, random: &mut Random) {
-    fill(
-        &mut value["spec"],
+        spec,
         &json!({
-            "type": "ClusterIP", "sessionAffinity": "None", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
-            "internalTrafficPolicy": "Cluster",
+            "parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": false, "manualSelector": false,
+            "podReplacementPolicy": "TerminatingOrFailed",
         }),
     );
-    if value["spec"]["clusterIP"].is_null() && value["spec"]["type"] != "ExternalName" {
-        value["spec"]["clusterIP"] = format!("172.20.{}.{}", random.below(256), random.between(1, 254)).into();
+    // Several at once without a number are a queue of unknown length.
+    if spec["parallelism"] == 1 {
+        fill(spec, &json!({ "completions": 1 }));
     }
-    value["spec"]["clusterIPs"] = json!([value["spec"]["clusterIP"]]);
-    for port in value["spec"]["ports"].as_array_mut().into_iter().flatten() {
+    template(spec);
+}
+
+/// Labels by which a job knows its pods.
+fn own(value: &mut Value, name: &Value, uid: &str) {
+    if value["spec"]["manualSelector"] == true {
+        return;
+    }
+    value["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
+    let labels = &mut value["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in [
+        ("batch.kubernetes.io/controller-uid", Value::from(uid)),
+        ("batch.kubernetes.io/job-name", name.clone()),
+        ("controller-uid", Value::from(uid)),
+        ("job-name", name.clone()),
+    ] {
+        labels[label] = value;
+    }
+    let labels = labels.clone();
+    fill(&mut value["metadata"], &json!({ "labels": labels }));
+}
+
+fn service(spec: &mut Value) {
+    fill(spec, &json!({ "type": "ClusterIP", "sessionAffinity": "None" }));
+    if spec["type"] != "ExternalName" {
+        let families = json!({
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+        });
+        fill(spec, &families);
+    }
+    if matches!(spec["type"].as_str(), Some("LoadBalancer" | "NodePort")) {
+        fill(spec, &json!({ "externalTrafficPolicy": "Cluster" }));
+    }
+    if spec["type"] == "LoadBalancer" {
+        fill(spec, &json!({ "allocateLoadBalancerNodePorts": true }));
+    }
+    for port in elements(spec, "ports") {
         let target = port["port"].clone();
         fill(port, &json!({ "protocol": "TCP", "targetPort": target }));
     }
-    value["status"] = json!({ "loadBalancer": {} });
+}
+
+/// Addresses and ports that the server gives to a new service.
+fn address(spec: &mut Value, random: &mut Random) {
+    if spec["type"] == "ExternalName" {
+        return;
+    }
+    if spec["clusterIP"].is_null() {
+        spec["clusterIP"] = format!("172.20.{}.{}", random.below(256), random.between(1, 254)).into();
+    }
+    spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    if matches!(spec["type"].as_str(), Some("LoadBalancer" | "NodePort")) {
+        for port in elements(spec, "ports") {
+            fill(port, &json!({ "nodePort": random.between(30_000, 32_767) }));
+        }
+    }
 }
 
 #[cfg(test)]

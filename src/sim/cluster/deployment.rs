@@ -83,8 +83,11 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
         annotations[MAXIMUM] = (desired + strategy.surge).to_string().into();
         set["spec"]["replicas"] = to.into();
         if from != to {
-            let generation = set["metadata"]["generation"].as_u64().unwrap_or(1) + 1;
-            set["metadata"]["generation"] = generation.into();
+            // A new one begins with what it is to have.
+            if set["metadata"]["resourceVersion"].is_string() {
+                let generation = set["metadata"]["generation"].as_u64().unwrap_or(1) + 1;
+                set["metadata"]["generation"] = generation.into();
+            }
             let (way, name) =
                 (if to > from { "up" } else { "down" }, set["metadata"]["name"].as_str().unwrap_or_default());
             let message = format!("Scaled {way} replica set {name} from {from} to {to}");
@@ -95,7 +98,8 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
             *set = written.value();
         }
     };
-    scale(&mut new, next, risen);
+    let made = !new["metadata"]["resourceVersion"].is_string();
+    scale(&mut new, next, risen || made);
     for (set, to) in sets.iter_mut().zip(olds) {
         scale(set, to, false);
     }
@@ -108,6 +112,7 @@ fn key_of(set: &Value) -> Arc<str> {
     crate::sim::object::key(text("namespace"), text("name"))
 }
 
+/// The set of the deployment's template, not stored yet.
 fn new_set(world: &mut World, deployment: &Value, newest: u64) -> Value {
     let hash = revision::hash(&deployment["spec"]["template"]);
     let text = |name: &str| deployment["metadata"][name].as_str().unwrap_or_default();
@@ -123,11 +128,10 @@ fn new_set(world: &mut World, deployment: &Value, newest: u64) -> Value {
     metadata["generation"] = 1.into();
     metadata["annotations"] = json!({ REVISION: (newest + 1).to_string() });
     metadata["ownerReferences"] = json!([owner("apps/v1", "Deployment", name, life::uid(deployment))]);
-    let set = json!({
+    json!({
         "metadata": metadata, "spec": { "replicas": 0, "selector": selector, "template": template },
         "status": { "replicas": 0 },
-    });
-    world.put_value(REPLICA_SETS, set).value()
+    })
 }
 
 /// Writes what the sets come to.

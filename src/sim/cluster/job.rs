@@ -43,6 +43,22 @@ pub fn is_finished(job: &Value) -> bool {
     })
 }
 
+/// Tells in the conditions of a job whether it waits to be resumed.
+fn suspend(status: &mut Value, suspended: bool, now: &str) {
+    let told = |condition: &Value| condition["type"] == "Suspended";
+    let (verdict, reason, message) =
+        if suspended { ("True", "JobSuspended", "Job suspended") } else { ("False", "JobResumed", "Job resumed") };
+    let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let known = conditions.iter().position(told);
+    if known.map_or(!suspended, |at| conditions[at]["status"] == verdict) {
+        return;
+    }
+    conditions.retain(|condition| !told(condition));
+    conditions.push(json!({ "type": "Suspended", "status": verdict, "reason": reason, "message": message,
+        "lastProbeTime": now, "lastTransitionTime": now }));
+    status["conditions"] = conditions.into();
+}
+
 pub fn reconcile(world: &mut World, object: &Arc<Object>) {
     let value = object.value();
     if life::is_deleted(&value) || is_finished(&value) {
@@ -65,8 +81,10 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
     if status.is_null() {
         status = json!({});
     }
-    if spec["suspend"] == true {
-        return;
+    let suspended = spec["suspend"] == true;
+    suspend(&mut status, suspended, &now);
+    if suspended {
+        return write_status(world, object, &value, status);
     }
     if status["startTime"].is_null() {
         status["startTime"] = now.clone().into();

@@ -14,10 +14,13 @@ use super::scheduler::Used;
 use super::story::Story;
 use super::workload::Workload;
 use super::{autoscaler, collector, scheduling};
-use super::{budget, cron_job, daemon_set, deployment, incident, job, kubelet, lifecycle, replica_set, stateful_set};
+use super::{
+    budget, cron_job, daemon_set, deployment, endpoints, incident, job, kubelet, lifecycle, replica_set, stateful_set,
+    upkeep,
+};
 use crate::sim::catalog::{
     CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
-    ResourceId, STATEFUL_SETS,
+    REVISIONS, ResourceId, SERVICES, STATEFUL_SETS,
 };
 use crate::sim::clock::{Clock, Moment};
 use crate::sim::object::{Body, Object};
@@ -41,6 +44,8 @@ pub enum Due {
     },
     /// A controller looks at one of its objects.
     Reconcile(ResourceId, Arc<str>),
+    /// The garbage collector looks at an object that waits for it.
+    Collect(ResourceId, Arc<str>),
     /// The scheduler tries again what it could not place.
     Unschedulable,
     Beat(Beat),
@@ -88,8 +93,9 @@ pub struct Index {
     owned: HashMap<u128, BTreeSet<(ResourceId, Arc<str>)>>,
     /// What is asked of each machine, by its uid.
     used: HashMap<u128, Used>,
-    /// Keys and selectors of the disruption budgets of a namespace.
+    /// Keys and selectors of the disruption budgets of a namespace, and of its services.
     budgets: HashMap<String, BTreeMap<Arc<str>, Value>>,
+    services: HashMap<String, BTreeMap<Arc<str>, Value>>,
 }
 
 impl Index {
@@ -118,8 +124,17 @@ impl Index {
 
     /// Keys of the budgets that guard a pod with these labels.
     pub fn budgets(&self, namespace: &str, labels: &Value) -> Vec<Arc<str>> {
-        let budgets = self.budgets.get(namespace).into_iter().flatten();
-        budgets.filter(|(_, selector)| selects(selector, labels)).map(|(key, _)| Arc::clone(key)).collect()
+        Self::selecting(&self.budgets, namespace, labels)
+    }
+
+    /// The same of services.
+    pub fn services(&self, namespace: &str, labels: &Value) -> Vec<Arc<str>> {
+        Self::selecting(&self.services, namespace, labels)
+    }
+
+    fn selecting(all: &HashMap<String, BTreeMap<Arc<str>, Value>>, namespace: &str, labels: &Value) -> Vec<Arc<str>> {
+        let own = all.get(namespace).into_iter().flatten();
+        own.filter(|(_, selector)| selects(selector, labels)).map(|(key, _)| Arc::clone(key)).collect()
     }
 }
 
@@ -138,8 +153,6 @@ pub struct Life {
     pub broken: HashMap<u128, (String, Fate)>,
     /// Keys of pods that no node took.
     pub waiting: BTreeSet<Arc<str>>,
-    /// What a client deletes without what it owns.
-    pub orphaning: bool,
     /// The node that a story had fall silent.
     pub silent: Option<Arc<str>>,
     marked: BTreeSet<(ResourceId, Arc<str>)>,
@@ -159,7 +172,6 @@ impl Life {
             revisions: HashMap::new(),
             broken: HashMap::new(),
             waiting: BTreeSet::new(),
-            orphaning: false,
             silent: None,
             marked: BTreeSet::new(),
             retrying: false,
@@ -187,7 +199,7 @@ impl Life {
 pub fn begin(world: &mut World, story: Option<&'static Story>) {
     world.furnish();
     world.life.on = true;
-    for resource in [PODS].into_iter().chain(INDEXED) {
+    for resource in [PODS, REVISIONS, SERVICES].into_iter().chain(INDEXED) {
         for object in world.snapshot(resource, "").objects.iter() {
             index(world, resource, None, Some(object));
         }
@@ -244,6 +256,7 @@ fn happen(world: &mut World, due: Due) {
             world.life.marked.remove(&(resource, Arc::clone(&key)));
             reconcile(world, resource, &key);
         }
+        Due::Collect(resource, key) => collector::collect(world, resource, &key),
         Due::Unschedulable => {
             world.life.retrying = false;
             for key in std::mem::take(&mut world.life.waiting) {
@@ -253,7 +266,10 @@ fn happen(world: &mut World, due: Due) {
         Due::Beat(beat) => {
             world.life.clock.after(beat.period(), Due::Beat(beat));
             match beat {
-                Beat::Heartbeat => lifecycle::heartbeats(world),
+                Beat::Heartbeat => {
+                    lifecycle::heartbeats(world);
+                    upkeep::renew(world);
+                }
                 Beat::Sweep => super::recorder::sweep(world),
                 Beat::Autoscale => autoscaler::run(world),
                 Beat::Minute => cron_job::minute(world),
@@ -273,7 +289,9 @@ fn reconcile(world: &mut World, resource: ResourceId, key: &Arc<str>) {
         DAEMON_SETS => daemon_set::reconcile(world, &object),
         JOBS => job::reconcile(world, &object),
         DISRUPTION_BUDGETS => budget::reconcile(world, &object),
-        NAMESPACES => collector::empty_namespace(world, &object),
+        SERVICES => endpoints::reconcile(world, &object),
+        NAMESPACES if is_deleted(&object.value()) => collector::empty_namespace(world, &object),
+        NAMESPACES => upkeep::furnish(world, object.name()),
         _ => {}
     }
 }
@@ -300,7 +318,8 @@ pub fn noticed(world: &mut World, event: &Event) {
                 sets.iter().for_each(|set| world.life.mark(DAEMON_SETS, &set.key));
             }
         }
-        DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS | DAEMON_SETS | JOBS | DISRUPTION_BUDGETS | NAMESPACES => {
+        DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS | DAEMON_SETS | JOBS | DISRUPTION_BUDGETS | NAMESPACES
+        | SERVICES => {
             if after.is_some() {
                 world.life.mark(resource, &object.key);
             }
@@ -331,6 +350,14 @@ fn pod_noticed(world: &mut World, event: &Event) {
         let labels = pod.workload.pod_labels();
         for key in world.life.index.budgets(event.object.namespace(), &labels) {
             world.life.mark(DISRUPTION_BUDGETS, &key);
+        }
+    }
+    if world.count(PODS) <= endpoints::MOST_PODS
+        && endpoints::tells(event.before.as_deref(), after.map(|object| &**object))
+    {
+        let labels = pod.workload.pod_labels();
+        for key in world.life.index.services(event.object.namespace(), &labels) {
+            world.life.mark(SERVICES, &key);
         }
     }
     if event.change == Change::Deleted {
@@ -373,21 +400,33 @@ fn index(world: &mut World, resource: ResourceId, before: Option<&Arc<Object>>, 
         if let Some(owned) = index.owned.get_mut(&owner_uid(&value)) {
             owned.remove(&(resource, Arc::clone(&object.key)));
         }
-        if resource == DISRUPTION_BUDGETS
-            && let Some(budgets) = index.budgets.get_mut(object.namespace())
-        {
-            budgets.remove(&object.key);
+        for (kind, all) in [(DISRUPTION_BUDGETS, &mut index.budgets), (SERVICES, &mut index.services)] {
+            if resource == kind
+                && let Some(own) = all.get_mut(object.namespace())
+            {
+                own.remove(&object.key);
+            }
         }
     }
     if let Some(object) = after {
         let value = object.value();
         let owner = owner_uid(&value);
+        let old = before.map_or(0, |before| owner_uid(&before.value()));
+        if old != owner
+            && let Some(owned) = index.owned.get_mut(&old)
+        {
+            owned.remove(&(resource, Arc::clone(&object.key)));
+        }
         if owner != 0 {
             index.owned.entry(owner).or_default().insert((resource, Arc::clone(&object.key)));
         }
         if INDEXED.contains(&resource) {
             index.controllers.insert(uid(&value), (resource, Arc::clone(&object.key)));
             index.uids.insert((resource, Arc::clone(&object.key)), uid(&value));
+        }
+        if resource == SERVICES && value["spec"]["selector"].is_object() {
+            let services = index.services.entry(object.namespace().to_owned()).or_default();
+            services.insert(Arc::clone(&object.key), serde_json::json!({ "matchLabels": value["spec"]["selector"] }));
         }
         if resource == DISRUPTION_BUDGETS {
             let budgets = index.budgets.entry(object.namespace().to_owned()).or_default();
@@ -408,7 +447,8 @@ pub fn uid(value: &Value) -> u128 {
     number(&value["metadata"]["uid"])
 }
 
-fn number(uid: &Value) -> u128 {
+/// The number that a uid is.
+pub fn number(uid: &Value) -> u128 {
     let digits: String = uid.as_str().unwrap_or_default().chars().filter(|digit| *digit != '-').collect();
     u128::from_str_radix(&digits, 16).unwrap_or(0)
 }

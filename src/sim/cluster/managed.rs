@@ -21,11 +21,11 @@ pub fn managed_fields(
 }
 
 /// The keys of lists whose elements are owned one by one (`x-kubernetes-list-map-keys` of the API).
-const LIST_KEYS: &[(&str, &[&str])] = &[
+pub const LIST_KEYS: &[(&str, &[&str])] = &[
     ("containers", &["name"]),
     ("initContainers", &["name"]),
     ("env", &["name"]),
-    ("ports", &["containerPort", "protocol"]),
+    ("ports", &["containerPort", "port", "protocol"]),
     ("volumeMounts", &["mountPath"]),
     ("volumes", &["name"]),
     ("conditions", &["type"]),
@@ -64,14 +64,15 @@ fn elements_by_key(elements: &[Value], keys: &[&str]) -> Value {
     let mut owned = Map::new();
     owned.insert(".".into(), json!({}));
     for element in elements {
-        let key: Map<_, _> = keys
-            .iter()
-            .filter(|key| !element[**key].is_null())
-            .map(|key| ((*key).to_owned(), element[*key].clone()))
-            .collect();
         let mut inner = fields(element);
         inner["."] = json!({});
-        owned.insert(format!("k:{}", Value::from(key)), inner);
+        owned.insert(format!("k:{}", element_key(element, keys)), inner);
     }
     owned.into()
+}
+
+/// The fields of an element by which it is known.
+pub fn element_key(element: &Value, keys: &[&str]) -> Value {
+    let known = keys.iter().filter(|key| !element[**key].is_null());
+    known.map(|key| ((*key).to_owned(), element[*key].clone())).collect::<Map<_, _>>().into()
 }

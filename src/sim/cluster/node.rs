@@ -157,12 +157,14 @@ pub struct Look {
     pub facts: Facts,
 }
 
-/// Labels, annotations and taints as clients left them: all of them, with those of the group.
+/// Labels, annotations, taints and conditions as clients left them: all of them, with those of the group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Own {
     pub labels: Value,
     pub annotations: Value,
     pub taints: Vec<Value>,
+    /// Conditions that others than the kubelet report.
+    pub conditions: Vec<Value>,
 }
 
 /// What the scheduler looks at.
@@ -229,10 +231,31 @@ impl Node {
             labels: metadata["labels"].clone(),
             annotations: metadata["annotations"].clone(),
             taints: taints.filter(|taint| !is_lifecycle(taint)).cloned().collect(),
+            conditions: self.look.own.as_ref().map_or_else(Vec::new, |own| own.conditions.clone()),
         };
         let cordoned = value["spec"]["unschedulable"] == true;
         let changed = if cordoned == self.look.cordoned { self.changed } else { now };
         let look = looks.of(&self.machine, self.look.state, cordoned, Some(Arc::new(own)));
+        Self { look, changed, ..self.clone() }
+    }
+
+    /// The node as a client that wrote its status says that it is: whether it is ready, and what others than its
+    /// kubelet have to say. All else the kubelet tells anew.
+    pub fn as_reported(&self, value: &Value, looks: &mut Looks, now: i64) -> Self {
+        let conditions = value["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+        let ready = conditions.iter().find(|one| one["type"] == "Ready").and_then(|one| one["status"].as_str());
+        let state = match (ready, self.look.state) {
+            (Some("True"), NodeState::NotReady | NodeState::Unreachable) => NodeState::Ready,
+            (Some("False"), _) => NodeState::NotReady,
+            (Some("Unknown"), _) => NodeState::Unreachable,
+            (_, state) => state,
+        };
+        let (group, zone) = (&GROUPS[self.machine.group], ZONES[self.machine.zone]);
+        let mut own = self.look.own.as_deref().cloned().unwrap_or_else(|| defaults(group, zone));
+        let others = conditions.iter().filter(|one| !KUBELETS.iter().any(|own| one["type"] == **own));
+        own.conditions = others.cloned().collect();
+        let changed = if state == self.look.state { self.changed } else { now };
+        let look = looks.of(&self.machine, state, self.look.cordoned, Some(Arc::new(own)));
         Self { look, changed, ..self.clone() }
     }
 
@@ -242,6 +265,9 @@ impl Node {
         Self { look, changed: now, heartbeat: now, machine: Arc::clone(&self.machine) }
     }
 }
+
+/// Conditions that the kubelet reports.
+const KUBELETS: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"];
 
 /// Taints that controllers set and take away.
 fn is_lifecycle(taint: &Value) -> bool {
@@ -361,7 +387,7 @@ fn defaults(group: &Group, zone: &str) -> Own {
         "node.alpha.kubernetes.io/ttl": "0",
         "volumes.kubernetes.io/controller-managed-attach-detach": "true",
     });
-    Own { labels: labels(group, zone), annotations, taints: taint.into_iter().collect() }
+    Own { labels: labels(group, zone), annotations, taints: taint.into_iter().collect(), conditions: Vec::new() }
 }
 
 fn taints(own: &Own, state: NodeState, cordoned: bool) -> Vec<Value> {
@@ -421,13 +447,17 @@ fn json(group: &Group, zone: &str, state: NodeState, cordoned: bool, own: &Own) 
         capacity["nvidia.com/gpu"] = kind.gpus.to_string().into();
         allocatable["nvidia.com/gpu"] = kind.gpus.to_string().into();
     }
+    let mut conditions = conditions(state);
+    if let Some(conditions) = conditions.as_array_mut() {
+        conditions.extend(own.conditions.iter().cloned());
+    }
     let status = json!({
         "addresses": [
             { "type": "InternalIP", "address": Hole::Ip },
             { "type": "InternalDNS", "address": Hole::Node },
             { "type": "Hostname", "address": Hole::Node },
         ],
-        "allocatable": allocatable, "capacity": capacity, "conditions": conditions(state),
+        "allocatable": allocatable, "capacity": capacity, "conditions": conditions,
         "daemonEndpoints": { "kubeletEndpoint": { "Port": 10250 } }, "images": images(),
         "nodeInfo": {
             "architecture": kind.architecture, "bootID": Hole::SystemUuid, "containerRuntimeVersion": "containerd://2.1.4",

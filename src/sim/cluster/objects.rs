@@ -2,6 +2,7 @@
 //! events and custom resources, as JSON.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,9 +13,10 @@ use super::controllers::{self, Counts};
 use super::pod::{Pod, State};
 use super::seed::{Cluster, Size};
 use super::workload::{Controller, Workload};
-use super::{company, custom, load};
+use super::{company, custom, endpoints, load, platform};
 use crate::sim::catalog::{
-    AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DISRUPTION_BUDGETS, EVENTS, NAMESPACES, ResourceId, SECRETS, SERVICES,
+    AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DISRUPTION_BUDGETS, ENDPOINT_SLICES, EVENTS, NAMESPACES, ResourceId, SECRETS,
+    SERVICES,
 };
 use crate::sim::encoding::template::{Short, rfc3339};
 use crate::sim::object::{Body, Object};
@@ -54,6 +56,20 @@ pub fn all(
         }
     }
     all.extend(custom::all(size));
+    all.extend(platform::all(cluster, &namespaces.into_iter().collect::<Vec<_>>()));
+    if pods.len() <= endpoints::MOST_PODS {
+        let of_service = |(resource, service): &(ResourceId, Value)| {
+            let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
+            let own = pods.range::<str, _>((
+                Bound::Included(&*format!("{namespace}/")),
+                Bound::Excluded(&*format!("{namespace}0")),
+            ));
+            let slice = (*resource == SERVICES).then(|| endpoints::slice(service, own.map(|(_, pod)| pod)));
+            slice.flatten().map(|slice| (ENDPOINT_SLICES, slice))
+        };
+        let slices: Vec<_> = all.iter().filter_map(of_service).collect();
+        all.extend(slices);
+    }
     all
 }
 
@@ -79,7 +95,8 @@ fn namespace(size: Size, name: &str, team: Option<&str>) -> Value {
     json!({ "metadata": metadata, "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Active" } })
 }
 
-fn root_certificate(size: Size, namespace: &str) -> Value {
+/// The certificate authority, as every namespace has it.
+pub fn root_certificate(size: Size, namespace: &str) -> Value {
     let metadata = metadata(size, namespace, "kube-root-ca.crt", size.now - 400 * 86_400, "ConfigMap");
     json!({ "metadata": metadata, "data": { "ca.crt": "-----BEGIN CERTIFICATE-----\nMIIDBTCCAe2gAwIBAgIIW\n-----END CERTIFICATE-----\n" } })
 }

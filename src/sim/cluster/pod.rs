@@ -138,6 +138,12 @@ pub struct Pod {
 pub const GRACE_S: u32 = 30;
 
 impl Pod {
+    /// The address of its sandbox.
+    pub fn address(&self) -> String {
+        let ip = if self.workload.host_network { self.node.as_ref().map_or(0, |node| node.ip) } else { self.ip };
+        Short::address(ip).as_str().to_owned()
+    }
+
     pub fn node_name(&self) -> &str {
         self.node.as_ref().map_or("", |node| &node.name)
     }

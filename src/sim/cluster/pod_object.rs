@@ -32,7 +32,9 @@ pub fn parts(workload: &Workload, state: State) -> Parts {
     let shared = if state.has_node() { Arc::clone(workload.shared.get_or_init(make)) } else { make() };
     let status = status(workload, state);
     let kubelet = managed_fields("kubelet", "v1", Hole::Changed, "status", &json!({ "status": status }));
-    let mut own = json!({ "managedFields": [kubelet] });
+    // Its deletion is a change like those of its spec.
+    let generation = if state.is_deleted() { 2 } else { 1 };
+    let mut own = json!({ "managedFields": [kubelet], "generation": generation });
     let mut deleted = String::new();
     if state.is_deleted() {
         own["deletionTimestamp"] = Hole::Deleted.into();
@@ -42,7 +44,7 @@ pub fn parts(workload: &Workload, state: State) -> Parts {
     }
     let mut json = Encoded::text("{\"metadata\":{").into_segments();
     json.push(Segment::Shared(Arc::clone(&shared.json_metadata)));
-    json.extend(Encoded::json_text(&format!(",{kubelet}]{deleted}}},")).into_segments());
+    json.extend(Encoded::json_text(&format!(",{kubelet}],\"generation\":{generation}{deleted}}},")).into_segments());
     json.push(Segment::Shared(Arc::clone(&shared.json_spec)));
     json.extend(Encoded::json_text(&format!(",\"status\":{status}}}")).into_segments());
     let mut metadata = vec![Segment::Shared(Arc::clone(&shared.metadata))];
@@ -68,7 +70,7 @@ fn share(workload: &Workload, state: State) -> Shared {
     if workload.controller != Controller::Bare {
         metadata["ownerReferences"] = json!([workload.pod_owner()]);
     }
-    if !matches!(workload.controller, Controller::StatefulSet | Controller::Bare) {
+    if workload.controller != Controller::Bare {
         metadata["generateName"] = workload.generate_name().into();
     }
     if !workload.annotations.is_null() {
@@ -118,7 +120,7 @@ fn spec(workload: &Workload, state: State) -> Value {
     let mount =
         json!({ "name": access, "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount" });
     for group in ["containers", "initContainers"] {
-        for container in spec[group].as_array_mut().into_iter().flatten() {
+        for container in spec.get_mut(group).and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(mounts) = container["volumeMounts"].as_array_mut() {
                 mounts.push(mount.clone());
             } else {
@@ -161,6 +163,9 @@ fn spec(workload: &Workload, state: State) -> Value {
     spec["enableServiceLinks"] = true.into();
     spec["preemptionPolicy"] = "PreemptLowerPriority".into();
     spec["priority"] = workload.priority().into();
+    if spec["serviceAccountName"].is_null() {
+        spec["serviceAccountName"] = "default".into();
+    }
     spec["serviceAccount"] = spec["serviceAccountName"].clone();
     if workload.controller == Controller::StatefulSet {
         spec["hostname"] = Hole::Name.into();

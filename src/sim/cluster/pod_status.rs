@@ -24,6 +24,7 @@ pub fn status(workload: &Workload, state: State) -> Value {
             _ => ("Unschedulable", Hole::Message.to_string()),
         };
         scheduled["reason"] = reason.into();
+        scheduled["observedGeneration"] = 1.into();
         scheduled["message"] = message.into();
         status["conditions"] = json!([scheduled]);
         return status;

@@ -3,14 +3,16 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::kubelet;
+use serde_json::Value;
+
 use super::node::Machine;
 use super::pod::{Fate, GRACE_S, Pod, State};
-use super::scheduling;
-use super::workload::{Controller, Workload};
+use super::workload::{Controller, Templates, Workload};
+use super::{kubelet, revision, scheduling};
 use crate::sim::catalog::PODS;
 use crate::sim::cluster::life::Due;
-use crate::sim::object::{Body, Object, key};
+use crate::sim::encoding::template::Hole;
+use crate::sim::object::{Body, Object, Parts, Template, key};
 use crate::sim::random::Random;
 use crate::sim::world::World;
 
@@ -105,6 +107,44 @@ pub fn delete(world: &mut World, at: &str, grace: Option<u32>) -> Option<Arc<Obj
         kubelet::stop(world, &object, pod, seconds);
     }
     world.get(PODS, at)
+}
+
+/// Leaves a pod without an owner.
+pub fn orphan(world: &mut World, object: &Object) {
+    let Body::Pod(pod) = &object.body else { return };
+    let mut workload = revision::of_pod(&object.value(), Some(&pod.workload));
+    workload.controller = Controller::Bare;
+    workload.uid = pod.uid;
+    let (mut pod, workload) = (pod.clone(), Arc::new(workload));
+    pod.template = world.cluster.templates.of(&workload, pod.state);
+    pod.workload = workload;
+    world.put(PODS, Arc::clone(&object.key), Body::Pod(pod));
+}
+
+/// The pod as a client that wrote `value` says that it is. Its kubelet says no more about it until something else
+/// happens to it.
+pub fn as_reported(pod: &Pod, mut value: Value, templates: &mut Templates, now: i64) -> Pod {
+    let status = &value["status"];
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    let ready = conditions.any(|one| one["type"] == "Ready" && one["status"] == "True");
+    let state = match status["phase"].as_str() {
+        _ if pod.state.is_deleted() => pod.state,
+        Some("Running") if ready && pod.state.is_ready() => pod.state,
+        Some("Running") if ready => State::Running,
+        Some("Running") if pod.state.phase() == "Running" && !pod.state.is_ready() => pod.state,
+        Some("Running") => State::NotReady,
+        Some("Succeeded") => State::Succeeded,
+        Some("Failed") => State::Failed,
+        _ => pod.state,
+    };
+    let mut next = if state == pod.state { pod.clone() } else { pod.turn(state, templates, now) };
+    next.note(|going| going.turn += 1);
+    value["metadata"]["resourceVersion"] = Hole::Version.into();
+    if let Some(value) = value.as_object_mut() {
+        value.retain(|name, _| !matches!(name.as_str(), "kind" | "apiVersion"));
+    }
+    next.template = Arc::new(Template::new(move || Parts::of(PODS, &value)));
+    next
 }
 
 /// The pods that `owner` owns, with their keys.

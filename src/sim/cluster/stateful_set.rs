@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::pod::{Fate, Pod};
 use super::replica_set::{count, is_active, tell, write_status};
-use super::{life, pods, revision};
+use super::{life, pods, revision, upkeep};
 use crate::sim::object::Object;
 use crate::sim::world::World;
 
@@ -76,6 +76,7 @@ pub fn reconcile(world: &mut World, object: &Arc<Object>) {
     let replicas = count(&spec["replicas"]);
     let update = &spec["updateStrategy"];
     let workload = revision::of_controller(world, object, &value);
+    upkeep::keep_revision(world, object, &value, &workload.hash);
     let own = pods::of(world, life::uid(&value));
     let member = |pod: &Pod| Member {
         ordinal: pod.ordinal,

@@ -347,7 +347,7 @@ impl Workload {
             "containers": self.containers.iter().map(Container::spec).collect::<Vec<_>>(),
             "restartPolicy": if self.controller == Controller::Job { "Never" } else { "Always" },
             "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
-            "serviceAccountName": self.name,
+            "serviceAccountName": self.name, "serviceAccount": self.name,
             "securityContext": if self.host_network { json!({}) } else { json!({ "fsGroup": 1000 }) },
         });
         if !self.init.is_empty() {

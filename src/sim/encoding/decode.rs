@@ -105,7 +105,7 @@ fn one(field: &Field, raw: Raw<'_>) -> Value {
         Type::String => raw.text().into(),
         Type::Bytes => BASE64_STANDARD.encode(raw.bytes()).into(),
         Type::Bool => (raw.number() != 0).into(),
-        Type::Int => number(raw).into(),
+        Type::Int | Type::Long => number(raw).into(),
         Type::Time => match inner(1) {
             Some(seconds) => {
                 let nanoseconds = inner(2).map_or(0, number);

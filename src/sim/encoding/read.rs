@@ -185,7 +185,7 @@ fn one(field: &Field, raw: Raw<'_>, deep: usize) -> Option<Value> {
         Type::String => raw.text()?.into(),
         Type::Bytes => BASE64_STANDARD.encode(raw.bytes()?).into(),
         Type::Bool => (raw.number()? != 0).into(),
-        Type::Int => raw.number()?.cast_signed().into(),
+        Type::Int | Type::Long => raw.number()?.cast_signed().into(),
         Type::Double => f64::from_bits(raw.number()?).into(),
         Type::Time => match inner(1)? {
             Some(seconds) => rfc3339(seconds.number()?.cast_signed()).into(),

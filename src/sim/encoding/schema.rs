@@ -12,7 +12,10 @@ pub enum Type {
     /// Base64 text in JSON.
     Bytes,
     Bool,
+    /// 32 bits.
     Int,
+    /// 64 bits.
+    Long,
     Double,
     /// RFC 3339 text in JSON; seconds and nanoseconds on the wire.
     Time,
@@ -49,6 +52,8 @@ pub struct Field {
 
 #[derive(Debug, Default)]
 pub struct Message {
+    /// Such as `core.v1.Pod`.
+    pub name: &'static str,
     pub fields: Vec<Field>,
     by_name: HashMap<&'static str, usize>,
 }
@@ -98,7 +103,7 @@ impl Schema {
         let mut messages: Vec<Message> = Vec::with_capacity(names.len());
         for line in lines() {
             if !line.starts_with(' ') {
-                messages.push(Message::default());
+                messages.push(Message { name: line, ..Message::default() });
             } else if let (Some(message), Some(field)) = (messages.last_mut(), parse_field(line, &names)) {
                 if !field.name.is_empty() {
                     message.by_name.insert(field.name, message.fields.len());
@@ -123,6 +128,7 @@ fn parse_field(line: &'static str, names: &HashMap<&'static str, MessageId>) -> 
         "bytes" => Type::Bytes,
         "bool" => Type::Bool,
         "int" => Type::Int,
+        "long" => Type::Long,
         "double" => Type::Double,
         "time" => Type::Time,
         "quantity" => Type::Quantity,

@@ -209,7 +209,7 @@ fn one(field: &Field, value: &Value, out: &mut Writer) {
             return delimited(number, &bytes, &mut out.bytes);
         }
         Type::Bool => return out.number(number, value.as_bool().unwrap_or_default().into()),
-        Type::Int => {
+        Type::Int | Type::Long => {
             return match value.as_str().and_then(Hole::whole) {
                 Some(hole) => out.hole(number, hole),
                 None => out.number(number, value.as_i64().unwrap_or_default() as u64),

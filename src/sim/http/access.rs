@@ -2,11 +2,19 @@
 
 use serde_json::{Value, json};
 
+use super::status::Status;
+use crate::sim::admission::field::Wrong;
 use crate::sim::catalog::ALL;
+use crate::sim::encoding::template::rfc3339;
 use crate::sim::faults::Faults;
 
 /// A `SelfSubjectAccessReview` with its answer.
-pub fn access_review(mut review: Value, faults: &Faults) -> Value {
+pub fn access_review(mut review: Value, faults: &Faults) -> Result<Value, Status> {
+    if review["spec"]["resourceAttributes"].is_null() == review["spec"]["nonResourceAttributes"].is_null() {
+        let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        let wrong = Wrong::invalid("spec.resourceAttributes", &Value::Null, why);
+        return Err(Status::wrong("authorization.k8s.io", "", "", &[wrong]));
+    }
     let asked = &review["spec"]["resourceAttributes"];
     let text = |name: &str| asked[name].as_str().unwrap_or_default();
     let mut resource = text("resource").to_owned();
@@ -16,12 +24,19 @@ pub fn access_review(mut review: Value, faults: &Faults) -> Value {
     let denied = !asked.is_null() && faults.forbids(text("verb"), &resource, text("namespace"));
     review["status"] =
         if denied { json!({ "allowed": false }) } else { json!({ "allowed": true, "reason": "demo user" }) };
-    complete(review, "SelfSubjectAccessReview")
+    let mut review = complete(review, "SelfSubjectAccessReview");
+    if let Some(review) = review.as_object_mut() {
+        review.remove("metadata");
+    }
+    Ok(review)
 }
 
 /// A `SelfSubjectRulesReview` with its answer: the rules that hold in its namespace.
-pub fn rules_review(mut review: Value, faults: &Faults) -> Value {
+pub fn rules_review(mut review: Value, faults: &Faults) -> Result<Value, Status> {
     let namespace = review["spec"]["namespace"].as_str().unwrap_or_default().to_owned();
+    if namespace.is_empty() {
+        return Err(Status::bad_request("no namespace on request"));
+    }
     let rules: Vec<_> = ALL
         .iter()
         .filter_map(|resource| {
@@ -35,21 +50,23 @@ pub fn rules_review(mut review: Value, faults: &Faults) -> Value {
         "resourceRules": rules, "incomplete": false,
         "nonResourceRules": [{ "verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/readyz", "/version"] }],
     });
-    complete(review, "SelfSubjectRulesReview")
+    review["spec"] = json!({});
+    Ok(complete(review, "SelfSubjectRulesReview"))
 }
 
 /// A `SelfSubjectReview` with its answer: who the user is.
-pub fn self_review() -> Value {
+pub fn self_review(now: i64) -> Value {
     let groups = ["system:masters", "system:authenticated"];
     let review = json!({ "status": { "userInfo": { "username": "demo", "uid": "demo", "groups": groups } } });
     let mut review = complete(review, "SelfSubjectReview");
     review["apiVersion"] = "authentication.k8s.io/v1".into();
+    review["metadata"] = json!({ "creationTimestamp": rfc3339(now) });
     review
 }
 
 fn complete(mut review: Value, kind: &str) -> Value {
     review["kind"] = kind.into();
     review["apiVersion"] = "authorization.k8s.io/v1".into();
-    review["metadata"] = json!({ "creationTimestamp": null });
+    review["metadata"] = json!({});
     review
 }

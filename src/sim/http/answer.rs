@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::{Stream, StreamExt, stream};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -27,6 +27,13 @@ pub fn whole(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> A
     respond(code, content_type, body)
 }
 
+/// There is nothing, and that is right.
+pub fn nothing() -> Answer {
+    let mut answer = whole(204, "text/plain", Bytes::new());
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer
+}
+
 pub fn json(code: u16, value: &serde_json::Value) -> Answer {
     whole(code, "application/json", format!("{value}\n"))
 }
@@ -36,6 +43,7 @@ pub fn failure(status: &Status, format: Format) -> Answer {
     if let Some(seconds) = status.retry_after_s() {
         answer.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
+    warn(&mut answer, &status.warnings);
     answer
 }
 
@@ -43,6 +51,21 @@ pub fn failure(status: &Status, format: Format) -> Answer {
 pub fn dropped() -> Answer {
     let error = Err::<Frame<Bytes>, _>(std::io::ErrorKind::ConnectionAborted.into());
     respond(200, "text/plain", BodyExt::boxed_unsync(StreamBody::new(stream::iter([error]))))
+}
+
+/// Adds warnings, which kubectl prints (RFC 7234, code 299).
+pub fn warn(answer: &mut Answer, warnings: &[String]) {
+    for warning in warnings {
+        let quoted = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
+        if let Ok(value) = HeaderValue::from_str(&quoted) {
+            answer.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+/// Nothing of the API is at this path.
+pub fn no_page() -> Answer {
+    whole(404, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
 /// The connection becomes a WebSocket.

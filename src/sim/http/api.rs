@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::stream;
 use http::{Method, Request, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -13,10 +12,12 @@ use serde_json::Value;
 
 use super::access;
 use super::answer::{self, Answer};
+use super::body;
 use super::discovery;
 use super::exec::Upgrade;
 use super::list;
 use super::negotiate::{Format, JSON, PROTOBUF, Shape, negotiate};
+use super::openapi;
 use super::query::Query;
 use super::render::{Include, ListMeta, Render};
 use super::route::{Route, Target};
@@ -26,7 +27,6 @@ use super::watch::Watch;
 use super::write::Place;
 use crate::sim::catalog::{ALL, DEFINITIONS, NODES, PODS, ResourceId};
 use crate::sim::cluster::metrics;
-use crate::sim::encoding::{read, wire};
 use crate::sim::faults::{Faults, Operation};
 use crate::sim::object::{Object, key};
 use crate::sim::owner::Owner;
@@ -34,8 +34,6 @@ use crate::sim::print::table;
 use crate::sim::requests;
 use crate::sim::world::World;
 
-/// No client of a demo sends more.
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// No object, in no encoding.
 const GARBAGE: &[u8] = b"\xff\xfe\x00\x00<html>\x1b[31m{\"kind\":";
 /// How often a request that is held looks whether it may go on.
@@ -53,6 +51,10 @@ pub struct Service {
 pub struct Call {
     pub route: Route,
     pub query: Query,
+    /// What the client calls itself.
+    pub agent: String,
+    /// The media type of the body.
+    pub content_type: String,
     accept: String,
     gzip: bool,
     faults: Faults,
@@ -100,7 +102,7 @@ impl Service {
         let gzip = text(header::ACCEPT_ENCODING).split(',').any(|coding| coding.trim().starts_with("gzip"));
         let token = text(header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned();
         // Errors are told in the encoding that was asked for.
-        let format = negotiate(&accept, true).map_or(Format::Json, |(format, _)| format);
+        let format = negotiate(&accept, true, false).map_or(Format::Json, |(format, _)| format);
         let logged = requests::Request {
             verb: route.verb.to_owned(),
             path: path.clone(),
@@ -134,17 +136,22 @@ impl Service {
         if strike.garbage {
             return answer::whole(200, format.content_type(route.verb == "watch"), GARBAGE);
         }
-        let call = Call { route, query, accept, gzip, faults, cut: strike.cut_after_bytes };
-        let patch = text(header::CONTENT_TYPE).to_owned();
+        let [agent, content_type] = [header::USER_AGENT, header::CONTENT_TYPE].map(|name| text(name).to_owned());
+        let cut = strike.cut_after_bytes;
+        let call = Call { route, query, agent, content_type, accept, gzip, faults, cut };
         if let Target::Resource { resource: PODS, namespace, name, subresource } = &call.route.target
-            && subresource == "exec"
+            && matches!(subresource.as_str(), "exec" | "portforward")
         {
             let [key, protocols] =
                 [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_PROTOCOL].map(|name| text(name).to_owned());
-            let answered = self.exec(&call, namespace, name, Upgrade { key, protocols, on }).await;
+            let upgrade = Upgrade { key, protocols, on };
+            let answered = match subresource.as_str() {
+                "exec" => self.exec(&call, namespace, name, upgrade).await,
+                _ => self.forward(&call, namespace, name, upgrade).await,
+            };
             return answered.unwrap_or_else(|status| answer::failure(&status, format));
         }
-        match self.dispatch(&call, &head.method, &path, &patch, body).await {
+        match self.dispatch(&call, &head.method, &path, body).await {
             Ok(answer) => answer,
             Err(status) => answer::failure(&status, format),
         }
@@ -154,43 +161,38 @@ impl Service {
         self.owner.ask(move |world| world.faults.hold.iter().any(|held| held == verb)).await == Some(true)
     }
 
-    async fn dispatch(
-        &self,
-        call: &Call,
-        method: &Method,
-        path: &str,
-        content_type: &str,
-        body: Incoming,
-    ) -> Result<Answer, Status> {
+    async fn dispatch(&self, call: &Call, method: &Method, path: &str, body: Incoming) -> Result<Answer, Status> {
         let read = method == Method::GET || method == Method::HEAD;
         match &call.route.target {
             Target::Plain => self.plain(call, method, path, body).await,
             Target::Discovery(at) if read => Ok(self.discovery(call, path, at.as_ref())),
             Target::Review(kind) if method == Method::POST => {
-                let review = json_body(body).await?;
+                let review = body::value(&body::bytes(body).await?, &call.content_type)?;
                 if !review.is_object() {
                     return Err(Status::bad_request("the body is not an object"));
                 }
                 let answer = match kind.as_str() {
-                    "selfsubjectaccessreviews" => access::access_review(review, &call.faults),
-                    "selfsubjectrulesreviews" => access::rules_review(review, &call.faults),
-                    _ => access::self_review(),
+                    "selfsubjectaccessreviews" => access::access_review(review, &call.faults)?,
+                    "selfsubjectrulesreviews" => access::rules_review(review, &call.faults)?,
+                    _ => access::self_review(call.now()),
                 };
                 Ok(answer::json(201, &answer))
             }
             Target::Resource { resource, namespace, name, subresource } => {
                 let (resource, namespace, name) = (*resource, namespace.as_str(), name.as_str());
-                let whole = matches!(subresource.as_str(), "" | "status");
+                let whole = subresource.is_empty()
+                    || subresource == "status" && discovery::has_subresource(&resource, "status");
                 match call.route.verb {
                     "list" if whole => self.list(call, resource, namespace).await,
-                    "watch" if whole && !resource.is_metrics() => self.watch(call, resource, namespace, name).await,
+                    "watch" if whole && !resource.is_metrics() => self.watch(call, resource, namespace).await,
                     "get" if whole => self.get(call, resource, namespace, name).await,
                     "get" if subresource == "log" && resource == PODS => self.logs(call, namespace, name).await,
                     _ if resource.is_metrics() => Err(Status::method_not_allowed()),
-                    _ => self.write(call, Place { resource, namespace, name, subresource }, content_type, body).await,
+                    _ => self.write(call, Place { resource, namespace, name, subresource }, body).await,
                 }
             }
-            Target::Unknown => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
+            Target::Unknown(true) => Err(Status::no_resource()),
+            Target::Unknown(false) => Ok(answer::no_page()),
             Target::Discovery(_) | Target::Review(_) => Err(Status::method_not_allowed()),
         }
     }
@@ -199,21 +201,29 @@ impl Service {
         let closed = || Status::internal("the server is shutting down");
         match (path, method.as_str()) {
             ("/version", "GET") => Ok(answer::json(200, &discovery::version())),
+            (path, "GET") if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
+                let document = openapi::document(path.trim_start_matches("/openapi/v3").trim_start_matches('/'));
+                Ok(document.map_or_else(answer::no_page, |document| answer::json(200, &document)))
+            }
+            ("/openapi/v2", "GET") if call.accept.contains("protobuf") => {
+                Ok(answer::whole(200, openapi::OLD_PROTOBUF, openapi::old_message()))
+            }
+            ("/openapi/v2", "GET") => Ok(answer::json(200, &openapi::old())),
             ("/readyz" | "/healthz" | "/livez", "GET") => Ok(answer::whole(200, "text/plain; charset=utf-8", "ok")),
             ("/sim/faults", "GET") => Ok(answer::json(200, &serde_json::to_value(&call.faults).unwrap_or_default())),
             ("/sim/faults", "PUT") => {
-                let faults: Faults = serde_json::from_value(json_body(body).await?)
+                let faults: Faults = serde_json::from_value(json_of(body).await?)
                     .map_err(|error| Status::bad_request(error.to_string()))?;
                 self.owner.tell(move |world| world.faults = faults);
                 Ok(answer::json(200, &Value::Null))
             }
             ("/sim/churn", "PUT") => {
-                let churn = json_body(body).await?.as_f64().ok_or_else(|| Status::bad_request("not a number"))?;
+                let churn = json_of(body).await?.as_f64().ok_or_else(|| Status::bad_request("not a number"))?;
                 self.owner.tell(move |world| world.churn = churn);
                 Ok(answer::json(200, &Value::Null))
             }
             ("/sim/speed", "PUT") => {
-                let speed = json_body(body).await?.as_f64().filter(|speed| *speed >= 0.0);
+                let speed = json_of(body).await?.as_f64().filter(|speed| *speed >= 0.0);
                 let speed = speed.ok_or_else(|| Status::bad_request("not a number that is 0 or more"))?;
                 self.owner.tell(move |world| world.speed = speed);
                 Ok(answer::json(200, &Value::Null))
@@ -226,29 +236,40 @@ impl Service {
                 self.owner.tell(|world| world.log = requests::RequestLog::default());
                 Ok(answer::json(200, &Value::Null))
             }
-            _ => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
+            _ => Ok(answer::no_page()),
         }
     }
 
     fn discovery(&self, call: &Call, path: &str, at: Option<&(String, String)>) -> Answer {
         let core = path.trim_end_matches('/') == "/api";
         match at {
-            Some((group, version)) => answer::json(200, &discovery::resource_list(group, version)),
+            Some((group, version)) if !version.is_empty() => {
+                answer::json(200, &discovery::resource_list(group, version))
+            }
             None if discovery::is_aggregated(&call.accept) => {
                 answer::whole(200, discovery::AGGREGATED, format!("{}\n", discovery::aggregated(core)))
             }
+            Some((group, _)) => answer::json(200, &discovery::group(group)),
             None if core => answer::json(200, &discovery::core_versions(&self.address)),
             None => answer::json(200, &discovery::group_list()),
         }
     }
 
     pub async fn render(&self, call: &Call, resource: ResourceId) -> Result<Render, Status> {
-        let (format, shape) = negotiate(&call.accept, resource.encoding().message.is_some())?;
+        let streams = matches!(call.route.verb, "list" | "watch");
+        let (format, shape) = negotiate(&call.accept, resource.encoding().message.is_some(), streams)?;
         let include = match call.query.get("includeObject") {
             "None" => Include::None,
             "Object" => Include::Object,
             "" | "Metadata" => Include::Metadata,
-            other => return Err(Status::bad_request(format!("includeObject: Unsupported value: \"{other}\""))),
+            other if shape == Shape::Table => {
+                let message = format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: \"{other}\": must be 'Metadata', \
+                     'Object', 'None', or empty"
+                );
+                return Err(Status::bad_request(message));
+            }
+            _ => Include::Metadata,
         };
         let definition = format!("{}.{}", resource.plural, resource.group);
         let (chunks, definition) = self
@@ -286,12 +307,9 @@ impl Service {
         Ok(answer::list(render.format.content_type(false), pieces, call.gzip, call.cut))
     }
 
-    async fn watch(&self, call: &Call, resource: ResourceId, namespace: &str, name: &str) -> Result<Answer, Status> {
+    async fn watch(&self, call: &Call, resource: ResourceId, namespace: &str) -> Result<Answer, Status> {
         let render = self.render(call, resource).await?;
-        let mut selector = Self::selector(call, resource)?;
-        if !name.is_empty() {
-            selector = Selector::parse(&resource, call.query.get("labelSelector"), &format!("metadata.name={name}"))?;
-        }
+        let selector = Self::selector(call, resource)?;
         let content_type = render.format.content_type(true);
         let watch = Watch::start(self.owner.clone(), render, namespace, &call.query, selector, &call.faults).await?;
         let pieces = stream::unfold(watch, |mut watch| async { watch.next().await.map(|piece| (piece, watch)) });
@@ -313,27 +331,8 @@ impl Service {
     }
 }
 
-/// The body, if there is one.
-pub async fn optional_body(body: Incoming) -> Result<Option<Value>, Status> {
-    let bytes =
-        Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| Status::bad_request(error.to_string()))?;
-    let bytes = bytes.to_bytes();
-    if bytes.is_empty() { Ok(None) } else { parse(&bytes).map(Some) }
-}
-
-/// JSON, or an object in the API's protobuf encoding.
-fn parse(bytes: &[u8]) -> Result<Value, Status> {
-    if bytes.starts_with(wire::MAGIC) {
-        return read::object(bytes).ok_or_else(Status::unsupported_body);
-    }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
-}
-
-pub async fn json_body(body: Incoming) -> Result<Value, Status> {
-    let bytes =
-        Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| Status::bad_request(error.to_string()))?;
-    parse(&bytes.to_bytes())
+async fn json_of(body: Incoming) -> Result<Value, Status> {
+    body::value(&body::bytes(body).await?, "")
 }
 
 /// Logs the request and says whether it may go on.

@@ -47,11 +47,11 @@ pub fn aggregated(core: bool) -> Value {
             let resources: Vec<_> = of(group, version).iter().map(|resource| discovered(resource)).collect();
             let reviews = reviews(group).map(|(plural, kind)| json!({
                 "resource": plural, "scope": "Cluster", "verbs": ["create"], "singularResource": plural.trim_end_matches('s'),
-                "responseKind": { "group": group, "version": version, "kind": kind },
+                "responseKind": kind_of("", "", kind),
             }));
             let resources: Vec<_> = resources.into_iter().chain(reviews).collect();
             json!({
-                "metadata": { "name": group, "creationTimestamp": null },
+                "metadata": if group.is_empty() { json!({}) } else { json!({ "name": group }) },
                 "versions": [{ "version": version, "freshness": "Current", "resources": resources }],
             })
         })
@@ -68,43 +68,68 @@ fn reviews(group: &str) -> impl Iterator<Item = &'static (&'static str, &'static
     REVIEWS.iter().filter(move |one| one.0 == group).flat_map(|one| one.1)
 }
 
+/// What is left out of a kind is that of the list that it stands in.
+fn kind_of(group: &str, version: &str, kind: &str) -> Value {
+    json!({ "group": group, "version": version, "kind": kind })
+}
+
 fn discovered(resource: &Resource) -> Value {
     let mut value = json!({
         "resource": resource.plural, "singularResource": resource.singular, "verbs": resource.verbs(),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
-        "responseKind": { "group": resource.group, "version": resource.version, "kind": resource.kind },
+        "responseKind": kind_of("", "", resource.kind),
     });
-    if !resource.short_names.is_empty() {
-        value["shortNames"] = resource.short_names.into();
+    if resource.custom {
+        value["responseKind"] = kind_of(resource.group, resource.version, resource.kind);
     }
     let below: Vec<_> = subresources(resource)
         .into_iter()
-        .map(|(name, [group, version, kind], verbs)| {
-            json!({ "subresource": name, "verbs": verbs,
-                "responseKind": { "group": group, "version": version, "kind": kind } })
+        .map(|below| {
+            let kind = if resource.custom {
+                kind_of(resource.group, resource.version, below.kind)
+            } else {
+                kind_of(below.group, below.version, below.kind)
+            };
+            json!({ "subresource": below.name, "verbs": below.verbs, "responseKind": kind })
         })
         .collect();
+    let categories = resource.categories();
+    for (field, names) in [("shortNames", resource.short_names), ("categories", categories)] {
+        if !names.is_empty() {
+            value[field] = names.into();
+        }
+    }
     if !below.is_empty() {
         value["subresources"] = below.into();
-    }
-    if resource.group == "apps" || resource.plural == "pods" && resource.group.is_empty() {
-        value["categories"] = json!(["all"]);
     }
     value
 }
 
-type Subresource = (&'static str, [&'static str; 3], &'static [&'static str]);
+/// What stands below the objects of a resource.
+struct Subresource {
+    name: &'static str,
+    /// Group and version where they are not those of the resource.
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+}
 
-/// What stands below the objects of a resource: name, group, version and kind, verbs.
 fn subresources(resource: &Resource) -> Vec<Subresource> {
     const CHANGE: &[&str] = &["get", "patch", "update"];
-    let own = [resource.group, resource.version, resource.kind];
-    let scale = ("scale", ["autoscaling", "v1", "Scale"], CHANGE);
+    const STREAM: &[&str] = &["create", "get"];
+    let below = |name, kind, verbs| Subresource { name, group: "", version: "", kind, verbs };
+    let status = below("status", resource.kind, CHANGE);
+    let scale = || Subresource { group: "autoscaling", version: "v1", ..below("scale", "Scale", CHANGE) };
     match resource.kind {
-        "Pod" if resource.group.is_empty() => {
-            vec![("eviction", ["policy", "v1", "Eviction"], &["create"]), ("status", own, CHANGE)]
-        }
-        "Deployment" | "ReplicaSet" | "StatefulSet" => vec![scale, ("status", own, CHANGE)],
+        "Pod" => vec![
+            Subresource { group: "policy", version: "v1", ..below("eviction", "Eviction", &["create"]) },
+            below("exec", "PodExecOptions", STREAM),
+            below("log", "Pod", &["get"]),
+            below("portforward", "PodPortForwardOptions", STREAM),
+            status,
+        ],
+        "Deployment" | "ReplicaSet" | "StatefulSet" => vec![scale(), status],
         "DaemonSet"
         | "Job"
         | "CronJob"
@@ -112,9 +137,21 @@ fn subresources(resource: &Resource) -> Vec<Subresource> {
         | "HorizontalPodAutoscaler"
         | "Node"
         | "Namespace"
-        | "Service" => vec![("status", own, CHANGE)],
+        | "PersistentVolume"
+        | "PersistentVolumeClaim"
+        | "ResourceQuota"
+        | "Ingress"
+        | "CustomResourceDefinition"
+        | "APIService"
+        | "Service" => vec![status],
+        _ if resource.custom => vec![status],
         _ => Vec::new(),
     }
+}
+
+/// Whether there is such a subresource; the object itself is one.
+pub fn has_subresource(resource: &Resource, name: &str) -> bool {
+    name.is_empty() || subresources(resource).iter().any(|below| below.name == name)
 }
 
 /// `/api`.
@@ -129,11 +166,22 @@ pub fn group_list() -> Value {
         .into_iter()
         .filter(|(group, _)| !group.is_empty())
         .map(|(group, version)| {
-            let version = json!({ "groupVersion": format!("{group}/{version}"), "version": version });
+            let version = group_version(group, version);
             json!({ "name": group, "versions": [version], "preferredVersion": version })
         })
         .collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+}
+
+/// `/apis/G`.
+pub fn group(name: &str) -> Value {
+    let versions = groups().into_iter().filter(|(group, _)| *group == name);
+    let versions: Vec<_> = versions.map(|(group, version)| group_version(group, version)).collect();
+    json!({ "kind": "APIGroup", "apiVersion": "v1", "name": name, "preferredVersion": versions.first(), "versions": versions })
+}
+
+fn group_version(group: &str, version: &str) -> Value {
+    json!({ "groupVersion": format!("{group}/{version}"), "version": version })
 }
 
 /// `/api/v1` and `/apis/G/V`.
@@ -145,12 +193,19 @@ pub fn resource_list(group: &str, version: &str) -> Value {
                 "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
                 "kind": resource.kind, "verbs": resource.verbs(),
             });
-            if !resource.short_names.is_empty() {
-                value["shortNames"] = resource.short_names.into();
+            for (field, names) in [("shortNames", resource.short_names), ("categories", resource.categories())] {
+                if !names.is_empty() {
+                    value[field] = names.into();
+                }
             }
-            let below = subresources(resource).into_iter().map(|(name, [group, version, kind], verbs)| {
-                json!({ "name": format!("{}/{name}", resource.plural), "singularName": "", "kind": kind, "verbs": verbs,
-                    "namespaced": resource.namespaced, "group": group, "version": version })
+            let below = subresources(resource).into_iter().map(|below| {
+                let mut value = json!({ "name": format!("{}/{}", resource.plural, below.name), "singularName": "",
+                    "kind": below.kind, "verbs": below.verbs, "namespaced": resource.namespaced });
+                if !below.group.is_empty() {
+                    value["group"] = below.group.into();
+                    value["version"] = below.version.into();
+                }
+                value
             });
             std::iter::once(value).chain(below.collect::<Vec<_>>()).collect::<Vec<_>>()
         })
@@ -158,8 +213,11 @@ pub fn resource_list(group: &str, version: &str) -> Value {
     resources.extend(reviews(group).map(|(plural, kind)| {
         json!({ "name": plural, "singularName": plural.trim_end_matches('s'), "namespaced": false, "kind": kind, "verbs": ["create"] })
     }));
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources })
+    if group.is_empty() {
+        // The oldest list of all says less.
+        return json!({ "kind": "APIResourceList", "groupVersion": version, "resources": resources });
+    }
+    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"), "resources": resources })
 }
 
 /// `/version`, as an EKS cluster answers.

@@ -10,6 +10,7 @@ use super::query::Query;
 use super::render::ListMeta;
 use super::selector::Selector;
 use super::status::Status;
+use crate::sim::admission::options;
 use crate::sim::catalog::ResourceId;
 use crate::sim::object::Object;
 use crate::sim::owner::Owner;
@@ -40,7 +41,9 @@ pub async fn page(
 ) -> Result<Page, Status> {
     let closed = || Status::internal("the server is shutting down");
     let next = query.get("continue");
-    let version = query.number("resourceVersion")?;
+    options::listing(query, false)?;
+    let wrong = |wrong: String| Status::bad_request(format!("invalid resource version: {wrong}"));
+    let version = query.version().map_err(wrong)?;
     let snapshot_of = namespace.to_owned();
     let (snapshot, start) = if next.is_empty() {
         let snapshot = owner.ask(move |world| world.snapshot(resource, &snapshot_of)).await.ok_or_else(closed)?;
@@ -51,7 +54,11 @@ pub async fn page(
     } else {
         let token: Option<Continue> =
             BASE64_URL_SAFE_NO_PAD.decode(next).ok().and_then(|token| serde_json::from_slice(&token).ok());
-        let token = token.ok_or_else(|| Status::bad_request("continue key is not valid: illegal base64 data"))?;
+        let token = token.ok_or_else(|| {
+            Status::bad_request(
+                "invalid continue token: continue key is not valid: invalid character looking for beginning of value",
+            )
+        })?;
         let snapshot =
             owner.ask(move |world| world.snapshot_at(resource, &snapshot_of, token.rv)).await.ok_or_else(closed)?;
         (snapshot.ok_or_else(Status::continue_expired)?, Some(token.start))

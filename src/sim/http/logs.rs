@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use super::answer::{self, Answer};
 use super::api::{Call, Service};
+use super::query::Query;
 use super::status::Status;
+use crate::sim::admission::field::Wrong;
 use crate::sim::catalog::PODS;
 use crate::sim::cluster::log_lines::Log;
 use crate::sim::cluster::pod::{Pod, State};
@@ -47,16 +49,16 @@ pub fn find(pod: &Pod, wanted: &str, name: &str) -> Result<(usize, bool), Status
     }
 }
 
-/// The log that a request asks for.
-fn open(world: &World, at: &str, wanted: &str, previous: bool, now: i64) -> Result<Log, Status> {
+/// The log that a request asks for; none where the pod is on no node yet.
+fn open(world: &World, at: &str, wanted: &str, previous: bool, now: i64) -> Result<Option<Log>, Status> {
     let name = at.rsplit('/').next().unwrap_or_default();
     let object = world.get(PODS, at).ok_or_else(|| Status::not_found(&PODS, name))?;
     let Some(pod) = pods::pod(&object) else { return Err(Status::not_found(&PODS, name)) };
     let (place, init) = find(pod, wanted, name)?;
-    let container = if init { &pod.workload.init[place] } else { &pod.workload.containers[place] };
     if !pod.state.has_node() {
-        return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
+        return Ok(None);
     }
+    let container = if init { &pod.workload.init[place] } else { &pod.workload.containers[place] };
     let reason = match pod.state {
         State::Creating => Some("ContainerCreating"),
         State::Initializing | State::InitCrash if !init => Some("PodInitializing"),
@@ -72,7 +74,7 @@ fn open(world: &World, at: &str, wanted: &str, previous: bool, now: i64) -> Resu
         let message = format!("previous terminated container \"{}\" in pod \"{name}\" not found", container.name);
         return Err(Status::bad_request(message));
     }
-    Ok(Log::of(pod, if init { place + 8 } else { place }, container, previous, now))
+    Ok(Some(Log::of(pod, if init { place + 8 } else { place }, container, previous, now)))
 }
 
 /// The world's time as objects tell it.
@@ -80,9 +82,25 @@ pub fn clock(world: &World) -> i64 {
     if world.life.on { world.life.clock.stamp() } else { Timestamp::now().as_second() }
 }
 
+/// Refuses options that make no sense.
+fn check(query: &Query, name: &str) -> Result<(), Status> {
+    let mut wrong = Vec::new();
+    for (field, least) in [("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)] {
+        if let Some(number) = query.signed(field)?.filter(|number| *number < least) {
+            let why = format!("must be greater than {}", if least == 0 { "or equal to 0" } else { "0" });
+            wrong.push(Wrong::invalid(field, &number.into(), &why));
+        }
+    }
+    if !query.get("sinceSeconds").is_empty() && !query.get("sinceTime").is_empty() {
+        wrong.push(Wrong::forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Status::wrong("", "PodLogOptions", name, &wrong)) }
+}
+
 impl Service {
     pub async fn logs(&self, call: &Call, namespace: &str, name: &str) -> Result<Answer, Status> {
         let query = &call.query;
+        check(query, name)?;
         let (at, wanted) = (key(namespace, name), query.get("container").to_owned());
         let previous = query.is_set("previous");
         let opened = self.owner.ask(move |world| {
@@ -90,6 +108,7 @@ impl Service {
             open(world, &at, &wanted, previous, now).map(|log| (log, now))
         });
         let (log, now) = opened.await.ok_or_else(|| Status::internal("the server is shutting down"))??;
+        let Some(log) = log else { return Ok(answer::nothing()) };
         let stamps = query.is_set("timestamps");
         let tail = query.number("tailLines")?.map_or(usize::MAX, |lines| usize::try_from(lines).unwrap_or(usize::MAX));
         let since = match (query.number("sinceSeconds")?, query.get("sinceTime")) {

@@ -6,6 +6,7 @@ use super::status::Status;
 pub enum Format {
     Json,
     Protobuf,
+    Yaml,
 }
 
 /// What of an object is asked for.
@@ -20,29 +21,35 @@ pub enum Shape {
 
 pub const JSON: &str = "application/json";
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+pub const YAML: &str = "application/yaml";
 
 impl Format {
     pub fn content_type(self, watch: bool) -> &'static str {
         match (self, watch) {
-            (Self::Json, _) => JSON,
+            (Self::Json, _) | (Self::Yaml, true) => JSON,
+            (Self::Yaml, false) => YAML,
             (Self::Protobuf, false) => PROTOBUF,
             (Self::Protobuf, true) => "application/vnd.kubernetes.protobuf;stream=watch",
         }
     }
 }
 
-/// The first of the accepted media types that can be served. `protobuf` says whether the kind has that encoding.
-pub fn negotiate(accept: &str, protobuf: bool) -> Result<(Format, Shape), Status> {
+/// The first of the accepted media types that can be served. `protobuf` says whether the kind has that encoding,
+/// `streams` whether the answer may be a watch.
+pub fn negotiate(accept: &str, protobuf: bool, streams: bool) -> Result<(Format, Shape), Status> {
     if accept.trim().is_empty() {
         return Ok((Format::Json, Shape::Whole));
     }
+    let mut known = false;
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let format = match parts.next().unwrap_or_default() {
             JSON | "*/*" | "application/*" => Format::Json,
             PROTOBUF => Format::Protobuf,
+            YAML => Format::Yaml,
             _ => continue,
         };
+        known = true;
         let (mut shape, mut version) = (Some(Shape::Whole), None);
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             match (name, value) {
@@ -55,7 +62,7 @@ pub fn negotiate(accept: &str, protobuf: bool) -> Result<(Format, Shape), Status
         }
         let Some(shape) = shape else { continue };
         let served = match (format, shape) {
-            (_, Shape::Whole) => version.is_none() && (format == Format::Json || protobuf),
+            (_, Shape::Whole) => version.is_none() && (format != Format::Protobuf || protobuf),
             (Format::Protobuf, Shape::Table) => false,
             (_, Shape::Table | Shape::Metadata) => version.is_none_or(|version| version == "v1"),
         };
@@ -63,7 +70,15 @@ pub fn negotiate(accept: &str, protobuf: bool) -> Result<(Format, Shape), Status
             return Ok((format, shape));
         }
     }
-    Err(Status::not_acceptable(if protobuf { &[JSON, PROTOBUF] } else { &[JSON] }))
+    if known {
+        return Err(Status::not_acceptable(&[JSON, YAML, PROTOBUF]));
+    }
+    let served: &[&str] = if protobuf { &[JSON, YAML, PROTOBUF] } else { &[JSON, YAML] };
+    let streamed = [JSON, PROTOBUF].into_iter().filter(|one| streams && served.contains(one));
+    let streamed: Vec<_> = streamed.map(|one| format!("{one};stream=watch")).collect();
+    Err(Status::no_representation(
+        &served.iter().copied().chain(streamed.iter().map(String::as_str)).collect::<Vec<_>>(),
+    ))
 }
 
 #[cfg(test)]
@@ -92,7 +107,7 @@ mod tests {
             ),
             ("text/html", true, None),
         ] {
-            assert_eq!(negotiate(accept, protobuf).ok(), expected, "{accept}");
+            assert_eq!(negotiate(accept, protobuf, true).ok(), expected, "{accept}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::body;
 use super::status::Status;
 
 /// What a `Content-Type` says of a patch.
@@ -10,6 +11,8 @@ pub enum Kind {
     Json,
     Merge,
     Strategic,
+    /// Server-side apply: the fields that their manager wants to have.
+    Apply,
 }
 
 impl Kind {
@@ -18,16 +21,37 @@ impl Kind {
             "application/json-patch+json" => Some(Self::Json),
             "application/merge-patch+json" => Some(Self::Merge),
             "application/strategic-merge-patch+json" => Some(Self::Strategic),
+            "application/apply-patch+yaml" => Some(Self::Apply),
             _ => None,
         }
+    }
+
+    /// The patch in a body.
+    pub fn read(self, bytes: &[u8]) -> Result<Value, Status> {
+        let wrong = |why: String| Status::bad_request(format!("error decoding patch: {why}"));
+        if self == Self::Apply {
+            return body::yaml(bytes).map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")));
+        }
+        let patch = body::json(bytes).map_err(wrong)?;
+        if self == Self::Json && !patch.is_array() {
+            let given = if patch.is_object() { "object" } else { "value" };
+            let why = format!("json: cannot unmarshal {given} into Go value of type []handlers.jsonPatchOp");
+            return Err(wrong(why));
+        }
+        Ok(patch)
+    }
+
+    /// What an error shows: what a patch made of its object, or of a strategic one the patch itself.
+    pub fn shown(self, patched: &Value, patch: &Value) -> String {
+        if self == Self::Strategic { go(patch) } else { patched.to_string() }
     }
 }
 
 /// Changes `target` as the patch says; what cannot be applied is an error in the server's words.
 pub fn apply(kind: Kind, target: &mut Value, patch: &Value) -> Result<(), Status> {
     match kind {
-        Kind::Json => json_patch(target, patch).map_err(|message| Status::bad_patch(&message)),
-        Kind::Merge => {
+        Kind::Json => json_patch(target, patch).ok_or_else(Status::bad_patch),
+        Kind::Apply | Kind::Merge => {
             merge(target, patch);
             Ok(())
         }
@@ -57,36 +81,44 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// RFC 6902.
-fn json_patch(target: &mut Value, patch: &Value) -> Result<(), String> {
-    let Some(operations) = patch.as_array() else { return Err("json patch is not a list of operations".to_owned()) };
-    for operation in operations {
-        let text = |name: &str| operation[name].as_str().unwrap_or_default().to_owned();
-        let path = text("path");
-        let at = |target: &Value, path: &str| target.pointer(path).cloned();
-        let missing = || format!("the path {path} does not exist");
-        match operation["op"].as_str() {
-            Some("test") if at(target, &path).as_ref() == Some(&operation["value"]) => {}
-            Some("test") => return Err(format!("testing path {path} failed")),
-            Some("add") => insert(target, &path, operation["value"].clone()).ok_or_else(missing)?,
-            Some("replace") => {
-                *target.pointer_mut(&path).ok_or_else(missing)? = operation["value"].clone();
+/// A value as Go prints it.
+fn go(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(elements) => format!("[{}]", elements.iter().map(go).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}:{}", go(value))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// RFC 6902; `None` where an operation cannot be done.
+fn json_patch(target: &mut Value, patch: &Value) -> Option<()> {
+    for operation in patch.as_array()? {
+        let text = |name: &str| operation[name].as_str().unwrap_or_default();
+        let (path, value) = (text("path"), operation["value"].clone());
+        match text("op") {
+            "test" if target.pointer(path).unwrap_or(&Value::Null) == &value => {}
+            "add" => insert(target, path, value)?,
+            "replace" => *target.pointer_mut(path)? = value,
+            "remove" => {
+                remove(target, path)?;
             }
-            Some("remove") => {
-                remove(target, &path).ok_or_else(missing)?;
+            "move" => {
+                let moved = remove(target, text("from"))?;
+                insert(target, path, moved)?;
             }
-            Some("move") => {
-                let moved = remove(target, &text("from")).ok_or_else(missing)?;
-                insert(target, &path, moved).ok_or_else(missing)?;
+            "copy" => {
+                let copied = target.pointer(text("from"))?.clone();
+                insert(target, path, copied)?;
             }
-            Some("copy") => {
-                let copied = at(target, &text("from")).ok_or_else(missing)?;
-                insert(target, &path, copied).ok_or_else(missing)?;
-            }
-            other => return Err(format!("unexpected kind: {}", other.unwrap_or_default())),
+            _ => return None,
         }
     }
-    Ok(())
+    Some(())
 }
 
 /// The parent of what a JSON pointer names, and the last name.
@@ -276,7 +308,7 @@ mod tests {
         for (patch, code) in [
             (json!([{ "op": "test", "path": "/l/0", "value": "x" }]), 422),
             (json!([{ "op": "remove", "path": "/no" }]), 422),
-            (json!({}), 422),
+            (json!([{ "op": "turn", "path": "/l" }]), 422),
         ] {
             assert_eq!(apply(Kind::Json, &mut target.clone(), &patch).unwrap_err().code, code, "{patch}");
         }
@@ -311,6 +343,15 @@ mod tests {
         assert_eq!(patched(Kind::Strategic, target.clone(), &gone)["spec"]["containers"].as_array().unwrap().len(), 1);
         let only = json!({ "metadata": { "$retainKeys": ["name"], "name": "x" } });
         assert_eq!(patched(Kind::Strategic, target, &only)["metadata"], json!({ "name": "x" }));
+    }
+
+    #[test]
+    fn what_is_no_patch_is_refused() {
+        for (kind, body, code) in [(Kind::Json, "{}", 400), (Kind::Merge, "{", 400), (Kind::Apply, "a: [", 400)] {
+            assert_eq!(kind.read(body.as_bytes()).unwrap_err().code, code, "{body}");
+        }
+        assert_eq!(Kind::Apply.read(b"a: {b: 1}").unwrap(), json!({ "a": { "b": 1 } }));
+        assert_eq!(go(&json!({ "b": [1, "x", null], "a": { "c": true } })), "map[a:map[c:true] b:[1 x <nil>]]");
     }
 
     #[test]

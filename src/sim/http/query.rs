@@ -30,13 +30,29 @@ impl Query {
     }
 
     /// A parameter that is a number, if it is given.
-    pub fn number(&self, name: &str) -> Result<Option<u64>, Status> {
+    pub fn signed(&self, name: &str) -> Result<Option<i64>, Status> {
         let value = self.get(name);
         if value.is_empty() {
             return Ok(None);
         }
-        let error = || Status::bad_request(format!("{name}: Invalid value: \"{value}\": must be a whole number"));
-        value.parse().map(Some).map_err(|_| error())
+        value.parse().map(Some).map_err(|_| Status::not_a_number(value))
+    }
+
+    /// A parameter that is a number; what is below zero is none.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Status> {
+        Ok(self.signed(name)?.map(|number| u64::try_from(number).unwrap_or(0)))
+    }
+
+    /// The resource version, if one is given; `Err` with what is wrong with it.
+    pub fn version(&self) -> Result<Option<u64>, String> {
+        let value = self.get("resourceVersion");
+        if value.is_empty() {
+            return Ok(None);
+        }
+        let wrong = format!(
+            "resourceVersion: Invalid value: \"{value}\": strconv.ParseUint: parsing \"{value}\": invalid syntax"
+        );
+        value.parse().map(Some).map_err(|_| wrong)
     }
 }
 

@@ -72,6 +72,7 @@ impl Render {
         let mut out = Vec::new();
         match (self.format, self.shape) {
             (Format::Protobuf, _) => out = wire::unknown(&self.type_meta(), &self.message(object)),
+            (Format::Yaml, _) => out = yaml(&Self { format: Format::Json, ..self.clone() }.object(object)),
             (Format::Json, Shape::Table) => {
                 out = self
                     .table(&json!({ "resourceVersion": object.version.to_string() }), &[self.row(object)])
@@ -131,6 +132,10 @@ impl Render {
     pub fn list(&self, meta: &ListMeta, objects: Vec<Arc<Object>>) -> Pieces {
         match self.format {
             Format::Json => self.json_list(meta, objects),
+            Format::Yaml => {
+                let whole: Vec<_> = self.json_list(meta, objects).collect();
+                Box::new(std::iter::once(yaml(&whole.concat()).into()))
+            }
             Format::Protobuf => self.protobuf_list(meta, objects),
         }
     }
@@ -237,7 +242,7 @@ impl Render {
                 out.extend_from_slice(wire::UNKNOWN_END);
             }
             (Format::Protobuf, _) => wire::frame(change.name(), &self.type_meta(), &self.message(object), out),
-            (Format::Json, shape) => {
+            (Format::Json | Format::Yaml, shape) => {
                 out.extend_from_slice(b"{\"type\":\"");
                 out.extend_from_slice(change.name().as_bytes());
                 out.extend_from_slice(b"\",\"object\":");
@@ -298,7 +303,7 @@ impl Render {
 
     /// A bookmark as of `version`; `end` marks the end of the initial events.
     pub fn bookmark(&self, version: u64, end: bool, first: bool) -> Vec<u8> {
-        let mut metadata = json!({ "resourceVersion": version.to_string(), "creationTimestamp": null });
+        let mut metadata = json!({ "resourceVersion": version.to_string(), });
         if end {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
@@ -320,19 +325,19 @@ impl Render {
                 out
             }
             // The real server prints a row for the empty object of a bookmark.
-            (Format::Json, Shape::Table) => {
+            (Format::Json | Format::Yaml, Shape::Table) => {
                 let cells: Vec<_> = self.columns.iter().map(|column| column.cell(&Value::Null, self.now)).collect();
                 let row = json!({ "cells": cells, "object": object });
                 line("BOOKMARK", &self.event_table(version, row, first))
             }
-            (Format::Json, _) => line("BOOKMARK", &object),
+            (Format::Json | Format::Yaml, _) => line("BOOKMARK", &object),
         }
     }
 
     /// The ERROR event that ends a watch.
     pub fn error(&self, status: &Status) -> Vec<u8> {
         match self.format {
-            Format::Json => line("ERROR", &status.value()),
+            Format::Json | Format::Yaml => line("ERROR", &status.value()),
             Format::Protobuf => {
                 let mut out = Vec::new();
                 wire::frame("ERROR", &wire::type_meta("v1", "Status"), &status_message(status), &mut out);
@@ -344,7 +349,7 @@ impl Render {
     /// A frame that no client can read.
     pub fn garbage(&self) -> Vec<u8> {
         match self.format {
-            Format::Json => b"{\"type\":\"MODIFIED\",\"object\":{\"kind\":\xff\xfe\n".to_vec(),
+            Format::Json | Format::Yaml => b"{\"type\":\"MODIFIED\",\"object\":{\"kind\":\xff\xfe\n".to_vec(),
             Format::Protobuf => [&64_u32.to_be_bytes()[..], &[0xff; 64]].concat(),
         }
     }
@@ -352,6 +357,12 @@ impl Render {
 
 fn line(event: &str, object: &Value) -> Vec<u8> {
     format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into_bytes()
+}
+
+/// JSON in another notation.
+fn yaml(json: &[u8]) -> Vec<u8> {
+    let value: Value = serde_json::from_slice(json).unwrap_or_default();
+    serde_saphyr::to_string(&value).unwrap_or_default().into_bytes()
 }
 
 fn partial(object: &Object) -> Value {
@@ -367,6 +378,7 @@ fn status_message(status: &Status) -> Vec<u8> {
 pub fn status(status: &Status, format: Format) -> Vec<u8> {
     match format {
         Format::Json => format!("{}\n", status.value()).into_bytes(),
+        Format::Yaml => yaml(status.value().to_string().as_bytes()),
         Format::Protobuf => wire::unknown(&wire::type_meta("v1", "Status"), &status_message(status)),
     }
 }

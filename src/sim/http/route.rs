@@ -11,7 +11,7 @@ use crate::sim::catalog::{ALL, ResourceId};
 pub enum Target {
     /// `/version`, `/readyz`, `/sim/…` and other paths that are no resources.
     Plain,
-    /// `/api`, `/apis`, `/api/v1`, `/apis/G/V`: group and version where given.
+    /// `/api`, `/apis`, `/apis/G`, `/api/v1`, `/apis/G/V`: group and version where given.
     Discovery(Option<(String, String)>),
     Resource {
         resource: ResourceId,
@@ -21,7 +21,8 @@ pub enum Target {
     },
     /// Access reviews are made, never stored.
     Review(String),
-    Unknown,
+    /// Nothing is there; whether there is at least its group.
+    Unknown(bool),
 }
 
 /// A request taken apart.
@@ -37,8 +38,9 @@ impl Route {
         let target = target(path);
         let named = matches!(&target, Target::Resource { name, .. } if !name.is_empty());
         let verb = match (&target, method.as_str()) {
-            (Target::Resource { .. }, "GET" | "HEAD") if query.is_set("watch") => "watch",
+            // One object alone is not watched but by a field selector.
             (Target::Resource { .. }, "GET" | "HEAD") if named => "get",
+            (Target::Resource { .. }, "GET" | "HEAD") if query.is_set("watch") => "watch",
             (Target::Resource { .. }, "GET" | "HEAD") => "list",
             (Target::Resource { .. }, "DELETE") if !named => "deletecollection",
             (_, "GET" | "HEAD") => "get",
@@ -59,18 +61,20 @@ fn target(path: &str) -> Target {
         ["api" | "apis"] => return Target::Discovery(None),
         ["api", version, ref rest @ ..] => ("", version, rest),
         ["apis", group, version, ref rest @ ..] => (group, version, rest),
-        ["apis", _] => return Target::Unknown,
+        ["apis", group] if knows(group) => return Target::Discovery(Some((group.to_owned(), String::new()))),
+        ["apis", _] => return Target::Unknown(false),
         _ => return Target::Plain,
     };
+    let unknown = Target::Unknown(knows(group));
     if rest.is_empty() {
         let known = ALL.iter().any(|resource| resource.group == group && resource.version == version);
         let known = known || discovery::REVIEWS.iter().any(|one| (one.0, "v1") == (group, version));
-        return if known { Target::Discovery(Some((group.to_owned(), version.to_owned()))) } else { Target::Unknown };
+        return if known { Target::Discovery(Some((group.to_owned(), version.to_owned()))) } else { unknown };
     }
     if let Some((_, kinds)) = discovery::REVIEWS.iter().find(|one| (one.0, "v1") == (group, version)) {
         return match rest {
             [review] if kinds.iter().any(|(plural, _)| plural == review) => Target::Review((*review).to_owned()),
-            _ => Target::Unknown,
+            _ => unknown,
         };
     }
     // `namespaces` is also a resource of its own.
@@ -84,7 +88,7 @@ fn target(path: &str) -> Target {
         [plural] => (*plural, "", ""),
         [plural, name] => (*plural, *name, ""),
         [plural, name, subresource] => (*plural, *name, *subresource),
-        _ => return Target::Unknown,
+        _ => return unknown,
     };
     match ResourceId::find(group, version, plural) {
         Some(resource) if resource.namespaced || namespace.is_empty() => Target::Resource {
@@ -93,8 +97,12 @@ fn target(path: &str) -> Target {
             name: name.to_owned(),
             subresource: subresource.to_owned(),
         },
-        _ => Target::Unknown,
+        _ => unknown,
     }
+}
+
+fn knows(group: &str) -> bool {
+    ALL.iter().any(|resource| resource.group == group) || discovery::REVIEWS.iter().any(|one| one.0 == group)
 }
 
 #[cfg(test)]
@@ -113,12 +121,14 @@ mod tests {
             ("/version", Target::Plain),
             ("/apis", Target::Discovery(None)),
             ("/apis/apps/v1", Target::Discovery(Some(("apps".into(), "v1".into())))),
-            ("/apis/apps/v2", Target::Unknown),
+            ("/apis/apps", Target::Discovery(Some(("apps".into(), String::new())))),
+            ("/apis/apps/v2", Target::Unknown(true)),
+            ("/apis/none/v2", Target::Unknown(false)),
             ("/api/v1/pods", resource(PODS, "", "", "")),
             ("/api/v1/namespaces/a/pods/b/log", resource(PODS, "a", "b", "log")),
             ("/api/v1/namespaces/a", resource(NAMESPACES, "", "a", "")),
             ("/api/v1/namespaces/a/status", resource(NAMESPACES, "", "a", "status")),
-            ("/api/v1/namespaces/a/nodes", Target::Unknown),
+            ("/api/v1/namespaces/a/nodes", Target::Unknown(true)),
         ] {
             assert_eq!(target(path), expected, "{path}");
         }

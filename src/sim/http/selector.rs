@@ -1,19 +1,9 @@
 //! Label and field selectors, as the API's query parameters spell them.
 
-use std::collections::BTreeMap;
-
+use super::labels::{self, Requirement};
 use super::status::Status;
 use crate::sim::catalog::Resource;
 use crate::sim::object::Object;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Requirement {
-    Exists(String),
-    Missing(String),
-    In(String, Vec<String>),
-    /// Also fulfilled where there is no such label.
-    NotIn(String, Vec<String>),
-}
 
 /// What a list or watch selects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,18 +16,14 @@ pub struct Selector {
 impl Selector {
     /// Reads both parameters; what the resource does not support is an error in the server's words.
     pub fn parse(resource: &Resource, labels: &str, fields: &str) -> Result<Self, Status> {
-        let selector = Self { labels: parse_labels(labels)?, fields: parse_fields(fields)? };
+        let labels = labels::parse(labels).map_err(Status::bad_request)?;
+        let selector = Self { labels, fields: parse_fields(fields)? };
         for (path, ..) in &selector.fields {
             let known = path == "metadata.name"
-                || path == "metadata.namespace" && resource.namespaced
+                || path == "metadata.namespace" && (resource.namespaced || resource.fields.is_empty())
                 || resource.fields.contains(&path.as_str());
             if !known {
-                return Err(Status::bad_request(format!(
-                    "Unable to find \"{}, Resource={}\" that match label selector \"{labels}\", field selector \
-                     \"{fields}\": field label not supported: {path}",
-                    if resource.group.is_empty() { format!("/{}", resource.version) } else { resource.api_version() },
-                    resource.plural
-                )));
+                return Err(Status::bad_request(unknown_field(resource, path)));
             }
         }
         Ok(selector)
@@ -56,14 +42,14 @@ impl Selector {
     }
 }
 
-impl Requirement {
-    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
-        match self {
-            Self::Exists(name) => labels.contains_key(name),
-            Self::Missing(name) => !labels.contains_key(name),
-            Self::In(name, values) => labels.get(name).is_some_and(|value| values.contains(value)),
-            Self::NotIn(name, values) => labels.get(name).is_none_or(|value| !values.contains(value)),
-        }
+/// What the server says of a field by which it does not select: it depends on whether the kind has any of its own.
+fn unknown_field(resource: &Resource, path: &str) -> String {
+    if resource.kind == "Job" {
+        format!("field label \"{path}\" not supported for Job")
+    } else if resource.fields.is_empty() && !resource.custom {
+        format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else {
+        format!("field label not supported: {path}")
     }
 }
 
@@ -83,75 +69,9 @@ fn parse_fields(text: &str) -> Result<Vec<(String, bool, String)>, Status> {
         .collect()
 }
 
-fn parse_labels(text: &str) -> Result<Vec<Requirement>, Status> {
-    let mut requirements = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        // Commas inside parentheses belong to the values.
-        let open = rest.find('(').filter(|&open| rest.find(',').is_none_or(|comma| open < comma));
-        let end = match open {
-            Some(open) => rest[open..].find(')').map_or(rest.len(), |close| open + close + 1),
-            None => rest.find(',').unwrap_or(rest.len()),
-        };
-        requirements.push(requirement(rest[..end].trim()).ok_or_else(|| {
-            Status::bad_request(format!("unable to parse requirement: found '{}', expected: identifier", &rest[..end]))
-        })?);
-        rest = rest[end..].trim_start().trim_start_matches(',').trim_start();
-    }
-    Ok(requirements)
-}
-
-fn requirement(text: &str) -> Option<Requirement> {
-    let set = |list: &str| -> Option<Vec<String>> {
-        let list = list.trim().strip_prefix('(')?.strip_suffix(')')?;
-        Some(list.split(',').map(|value| value.trim().to_owned()).collect())
-    };
-    let name = |name: &str| {
-        let name = name.trim();
-        let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
-        (valid && !name.is_empty()).then(|| name.to_owned())
-    };
-    if let Some((label, list)) = text.split_once(" notin ") {
-        return Some(Requirement::NotIn(name(label)?, set(list)?));
-    }
-    if let Some((label, list)) = text.split_once(" in ") {
-        return Some(Requirement::In(name(label)?, set(list)?));
-    }
-    if let Some((label, value)) = text.split_once("!=") {
-        return Some(Requirement::NotIn(name(label)?, vec![value.trim().to_owned()]));
-    }
-    if let Some((label, value)) = text.split_once('=') {
-        let value = value.strip_prefix('=').unwrap_or(value);
-        return Some(Requirement::In(name(label)?, vec![value.trim().to_owned()]));
-    }
-    if let Some(label) = text.strip_prefix('!') {
-        return Some(Requirement::Missing(name(label)?));
-    }
-    Some(Requirement::Exists(name(text)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn holds(selector: &str, labels: &[(&str, &str)]) -> bool {
-        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        parse_labels(selector).unwrap().iter().all(|requirement| requirement.holds(&labels))
-    }
-
-    #[test]
-    fn label_selectors_mean_what_kubernetes_means() {
-        let labels = [("app", "api"), ("tier", "web")];
-        for selector in ["app=api", "app==api,tier", "app in (x, api),tier!=db", "!gone", "gone!=x", "gone notin (a,b)"]
-        {
-            assert!(holds(selector, &labels), "{selector}");
-        }
-        for selector in ["app=web", "gone", "!app", "app notin (api)", "gone in (a)", "app!=api"] {
-            assert!(!holds(selector, &labels), "{selector}");
-        }
-        assert!(parse_labels("a=(").is_ok());
-        assert_eq!(parse_labels("in (a)").unwrap_err().code, 400);
-    }
 
     #[test]
     fn unknown_fields_are_refused() {

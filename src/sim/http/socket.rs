@@ -1,4 +1,4 @@
-//! Just enough of WebSocket (RFC 6455) for `exec`: the handshake, and frames to and from a client.
+//! Just enough of WebSocket (RFC 6455) for `exec` and `port-forward`: the handshake, and frames to and from a client.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -111,6 +111,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         frame.extend_from_slice(body);
         self.0.write_all(&frame).await.ok()?;
         self.0.flush().await.ok()
+    }
+
+    /// Sends bytes as they are.
+    pub async fn binary(&mut self, bytes: &[u8]) -> Option<()> {
+        self.frame(BINARY, bytes).await
     }
 
     /// Sends `text` on a channel of the Kubernetes protocol.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::sim::admission::field::Wrong;
 use crate::sim::catalog::Resource;
+use crate::sim::cluster::ownership::Conflict;
 
 fn named(resource: &Resource, name: &str) -> Value {
     let mut details = json!({ "name": name, "kind": resource.plural });
@@ -19,11 +21,13 @@ pub struct Status {
     reason: &'static str,
     message: String,
     details: Value,
+    /// What is to be said besides.
+    pub warnings: Vec<String>,
 }
 
 impl Status {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: Value::Null, warnings: Vec::new() }
     }
 
     fn details(mut self, details: Value) -> Self {
@@ -31,8 +35,24 @@ impl Status {
         self
     }
 
+    /// The same, with what was to be said besides.
+    pub fn warning(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
+        self
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
+    }
+
+    /// An error that the server itself has no reason for.
+    pub fn plain(code: u16, message: impl Into<String>) -> Self {
+        Self::new(code, "", message)
+    }
+
+    /// A number that is none, as Go's `strconv` says it.
+    pub fn not_a_number(text: &str) -> Self {
+        Self::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))
     }
 
     pub fn unauthorized() -> Self {
@@ -53,12 +73,9 @@ impl Status {
             if subresource.is_empty() { String::new() } else { format!("/{subresource}") },
             resource.group
         );
-        let mut details = json!({ "kind": resource.plural });
-        if !resource.group.is_empty() {
-            details["group"] = resource.group.into();
-        }
-        if !name.is_empty() {
-            details["name"] = name.into();
+        let mut details = named(resource, name);
+        if let (true, Some(details)) = (name.is_empty(), details.as_object_mut()) {
+            details.remove("name");
         }
         Self::new(403, "Forbidden", message).details(details)
     }
@@ -73,9 +90,21 @@ impl Status {
             .details(json!({}))
     }
 
+    /// No resource is at this path of a group that there is.
+    pub fn no_resource() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource").details(json!({}))
+    }
+
+    /// A media type that is served, but not with these parameters.
     pub fn not_acceptable(accepted: &[&str]) -> Self {
         let message = format!("only the following media types are accepted: {}", accepted.join(", "));
         Self::new(406, "NotAcceptable", message)
+    }
+
+    /// None of the accepted media types is served.
+    pub fn no_representation(available: &[&str]) -> Self {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", available.join(", "));
+        Self::new(406, "NotAcceptable", message).details(json!({}))
     }
 
     pub fn conflict(resource: &Resource, name: &str) -> Self {
@@ -102,20 +131,30 @@ impl Status {
     /// A body in an encoding, or of a kind, that is not served.
     pub fn unsupported_body() -> Self {
         let message = "the body of the request was in an unknown format - accepted media types include: application/json, \
-            application/vnd.kubernetes.protobuf";
+            application/yaml, application/vnd.kubernetes.protobuf";
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// Nobody knows how the lists of a custom kind are merged.
+    pub fn no_strategic_patch() -> Self {
+        let message = "the body of the request was in an unknown format - accepted media types include: \
+            application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
         Self::new(415, "UnsupportedMediaType", message)
     }
 
     pub fn unsupported_patch() -> Self {
-        let message = "the body of the request was in an unknown format - accepted media types include: \
-            application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json";
-        Self::new(415, "UnsupportedMediaType", message)
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").details(json!({}))
     }
 
     /// A patch that does not fit its object.
-    pub fn bad_patch(message: &str) -> Self {
-        Self::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {message}"))
-            .details(json!({}))
+    pub fn bad_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        Self::new(422, "Invalid", message).details(json!({}))
+    }
+
+    /// A patch that makes of its object what is none of its kind; `patched` as the server shows it.
+    pub fn bad_result(patched: &str, why: &str) -> Self {
+        Self::wrong("", "", "", &[Wrong::printed("patch", &Value::from(patched).to_string(), why)])
     }
 
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
@@ -123,24 +162,53 @@ impl Status {
         Self::new(409, "AlreadyExists", message).details(named(resource, name))
     }
 
-    /// A precondition names another object of the same name.
-    pub fn other_uid(resource: &Resource, name: &str, asked: &str, found: &str) -> Self {
+    fn kind_named(resource: &Resource, name: &str) -> (String, Value) {
+        let mut details = named(resource, name);
+        details["kind"] = resource.kind.into();
+        let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
+        (format!("{}{group} \"{name}\"", resource.kind), details)
+    }
+
+    /// A deletion's precondition that does not hold: what must be the same, as it was asked for and as it is.
+    pub fn precondition(resource: &Resource, name: &str, what: &str, asked: &str, found: &str) -> Self {
+        let (subject, details) = Self::kind_named(resource, name);
+        let perhaps = if what == "UID" { "deleted and then recreated" } else { "modified" };
         let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition ({asked}) does not match the UID in \
-             record ({found}). The object might have been deleted and then recreated",
-            resource.qualified()
+            "Operation cannot be fulfilled on {subject}: the {what} in the precondition ({asked}) does not match the {what} in \
+             record ({found}). The object might have been {perhaps}"
+        );
+        Self::new(409, "Conflict", message).details(details)
+    }
+
+    /// An update of another object of the same name.
+    pub fn other_uid(resource: &Resource, key: &str, asked: &str, found: &str) -> Self {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": StorageError: invalid object, Code: 4, Key: /registry/{}/{key}, \
+             ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, UID in object meta: \
+             {found}",
+            resource.qualified(),
+            resource.plural
         );
         Self::new(409, "Conflict", message).details(named(resource, name))
     }
 
-    /// A field that is wrong; `cause` is the machine's word for how.
-    pub fn invalid(resource: &Resource, name: &str, field: &str, message: &str, cause: &str) -> Self {
-        let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
-        let mut details = named(resource, name);
-        details["kind"] = resource.kind.into();
-        details["causes"] = json!([{ "reason": cause, "message": message, "field": field }]);
-        let text = format!("{}{group} \"{name}\" is invalid: {field}: {message}", resource.kind);
-        Self::new(422, "Invalid", text).details(details)
+    /// Fields that are wrong.
+    pub fn invalid(resource: &Resource, name: &str, wrongs: &[Wrong]) -> Self {
+        Self::wrong(resource.group, resource.kind, name, wrongs)
+    }
+
+    /// Fields of something that need not be a resource.
+    pub fn wrong(group: &str, kind: &str, name: &str, wrongs: &[Wrong]) -> Self {
+        let subject = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let message = format!("{subject} \"{name}\" is invalid: {}", Wrong::all(wrongs));
+        let mut details = json!({ "causes": wrongs.iter().map(Wrong::cause).collect::<Vec<_>>() });
+        for (field, text) in [("group", group), ("kind", kind), ("name", name)] {
+            if !text.is_empty() {
+                details[field] = text.into();
+            }
+        }
+        Self::new(422, "Invalid", message).details(details)
     }
 
     /// Nothing new comes into a namespace that is being deleted.
@@ -165,6 +233,15 @@ impl Status {
             .details(json!({ "causes": [{ "reason": "DisruptionBudget", "message": message }] }))
     }
 
+    /// An eviction whose disruption budget cannot be counted.
+    pub fn budget_failed(budget: &str, why: &str) -> Self {
+        let message = format!(
+            "The disruption budget {budget} does not allow evicting pods currently because it failed sync: {why}"
+        );
+        Self::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+            .details(json!({ "causes": [{ "reason": "DisruptionBudget", "message": message }] }))
+    }
+
     /// An eviction whose disruption budget has not been counted yet.
     pub fn budget_behind(budget: &str) -> Self {
         let message = format!("The disruption budget {budget} is still being processed by the server.");
@@ -181,11 +258,8 @@ impl Status {
     }
 
     pub fn watch_list_disabled() -> Self {
-        let field = "sendInitialEvents";
-        let text = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: Forbidden: {text}");
-        Self::new(422, "Invalid", message).details(json!({ "group": "meta.k8s.io", "kind": "ListOptions",
-            "causes": [{ "reason": "FieldValueForbidden", "message": format!("Forbidden: {text}"), "field": field }] }))
+        let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+        Self::wrong("meta.k8s.io", "ListOptions", "", &[Wrong::forbidden("sendInitialEvents", why)])
     }
 
     /// What only an ERROR event of a started watch says.
@@ -194,6 +268,31 @@ impl Status {
             disabled";
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
             .details(json!({ "causes": [{ "message": message }] }))
+    }
+
+    /// An apply of fields that other managers have.
+    pub fn apply_conflicts(conflicts: &[Conflict]) -> Self {
+        // Of those who apply as well, the version is not told.
+        let with = |one: &Conflict| match one.api_version.as_str() {
+            "" => format!("\"{}\"", one.manager),
+            version => format!("\"{}\" using {version}", one.manager),
+        };
+        let message = match conflicts {
+            [one] => format!("Apply failed with 1 conflict: conflict with {}: {}", with(one), one.field),
+            all => {
+                let mut text = format!("Apply failed with {} conflicts:", all.len());
+                for (at, one) in all.iter().enumerate() {
+                    if at == 0 || with(&all[at - 1]) != with(one) {
+                        text = format!("{text} conflicts with {}:", with(one));
+                    }
+                    text = format!("{text}\n- {}", one.field);
+                }
+                text
+            }
+        };
+        let cause = |one: &Conflict| json!({ "reason": "FieldManagerConflict", "message": format!("conflict with {}", with(one)), "field": one.field });
+        let causes: Vec<_> = conflicts.iter().map(cause).collect();
+        Self::new(409, "Conflict", message).details(json!({ "causes": causes }))
     }
 
     pub fn internal(message: &str) -> Self {
@@ -219,7 +318,7 @@ impl Status {
     }
 
     pub fn future_version(asked: u64, newest: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {newest}");
+        let message = format!("Timeout: Too large resource version: {asked}, current: {newest}");
         Self::new(504, "Timeout", message).details(json!({ "retryAfterSeconds": 1,
             "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }] }))
     }

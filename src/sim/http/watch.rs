@@ -12,6 +12,7 @@ use super::query::Query;
 use super::render::{Pieces, Render};
 use super::selector::Selector;
 use super::status::Status;
+use crate::sim::admission::options;
 use crate::sim::catalog::ResourceId;
 use crate::sim::faults::{Faults, WatchListFault};
 use crate::sim::object::Object;
@@ -58,17 +59,11 @@ impl Watch {
     ) -> Result<Self, Status> {
         let resource = render.resource;
         let send_initial = query.is_set("sendInitialEvents");
-        let version = query.number("resourceVersion")?;
-        if !query.get("sendInitialEvents").is_empty() {
-            if faults.watch_list == WatchListFault::Invalid {
-                return Err(Status::watch_list_disabled());
-            }
-            if query.get("resourceVersionMatch") != "NotOlderThan" {
-                return Err(Status::bad_request(
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                ));
-            }
+        if !query.get("sendInitialEvents").is_empty() && faults.watch_list == WatchListFault::Invalid {
+            return Err(Status::watch_list_disabled());
         }
+        options::listing(query, true)?;
+        let version = query.version().map_err(|wrong| Status::plain(500, wrong))?;
         let error = if send_initial && faults.watch_list == WatchListFault::ErrorEvent {
             Some(Status::progress_unsupported())
         } else if faults.gone && version.is_some_and(|version| version > 0) {
@@ -89,6 +84,7 @@ impl Watch {
             return Err(Status::future_version(version, current));
         }
         let start = Instant::now();
+        let bookmarks = query.is_set("allowWatchBookmarks");
         let timeout =
             Duration::from_secs(query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).unwrap_or(TIMEOUT_S));
         let mut watch = Self {
@@ -104,8 +100,8 @@ impl Watch {
             newest,
             ready: VecDeque::new(),
             first: true,
-            bookmarks: query.is_set("allowWatchBookmarks"),
-            mark_end: send_initial,
+            bookmarks,
+            mark_end: send_initial && bookmarks,
             next_bookmark: start + BOOKMARK,
             end: start + timeout,
             ended: false,

@@ -6,12 +6,15 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::api::{Call, Service, json_body, optional_body};
-use super::patch;
+use super::api::{Call, Service};
+use super::render::ListMeta;
 use super::selector::Selector;
 use super::status::Status;
-use crate::sim::catalog::{DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS, ResourceId, SERVICES, STATEFUL_SETS};
-use crate::sim::cluster::store::{self, Deletion, Write};
+use super::{body, discovery, patch};
+use crate::sim::admission::options::{self, Writing};
+use crate::sim::admission::pod::not_negative;
+use crate::sim::catalog::{PODS, ResourceId};
+use crate::sim::cluster::store::{self, Deletion};
 use crate::sim::object::{Object, key};
 use crate::sim::world::World;
 
@@ -30,47 +33,21 @@ impl Place<'_> {
     }
 }
 
-/// Whether a resource has a `scale`.
-pub fn scales(resource: ResourceId) -> bool {
-    matches!(resource, DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS)
-}
-
 impl Service {
     /// Answers a request that changes the object at `place`.
-    pub async fn write(
-        &self,
-        call: &Call,
-        place: Place<'_>,
-        content_type: &str,
-        body: Incoming,
-    ) -> Result<Answer, Status> {
-        let dry_run = call.query.get("dryRun") == "All";
+    pub async fn write(&self, call: &Call, place: Place<'_>, body: Incoming) -> Result<Answer, Status> {
         let status_only = place.subresource == "status";
+        let known = discovery::has_subresource(&place.resource, place.subresource);
         match (call.route.verb, place.subresource) {
-            ("create", "") if place.name.is_empty() => self.create(call, place, dry_run, body).await,
-            ("create", "eviction") if place.resource == PODS => self.evict(place, dry_run, body).await,
-            ("update", "" | "status") => {
-                let value = json_body(body).await?;
-                let write = Write { status_only, dry_run };
-                self.update(call, place, write, move |target| {
-                    *target = value;
-                    Ok(())
-                })
-                .await
-            }
-            ("patch", "" | "status") => {
-                let kind = patch::Kind::of(content_type).ok_or_else(Status::unsupported_patch)?;
-                let changes = json_body(body).await?;
-                let write = Write { status_only, dry_run };
-                self.update(call, place, write, move |target| patch::apply(kind, target, &changes)).await
-            }
-            ("delete", "") => self.delete(call, place, dry_run, body).await,
-            ("deletecollection", "") => self.delete_all(call, place, dry_run, body).await,
-            ("get" | "update" | "patch", "scale") if scales(place.resource) => {
-                self.scale(call, place, dry_run, content_type, body).await
-            }
-            (_, "" | "status") => Err(Status::method_not_allowed()),
-            _ => Ok(answer::whole(404, "text/plain", "404 page not found\n")),
+            ("create", "") if place.name.is_empty() => self.create(call, place, body).await,
+            ("create", "eviction") if place.resource == PODS => self.evict(call, place, body).await,
+            ("update", "" | "status") if known => self.replace(call, place, status_only, body).await,
+            ("patch", "" | "status") if known => self.patch(call, place, status_only, body).await,
+            ("delete", "") => self.delete(call, place, body).await,
+            ("deletecollection", "") => self.delete_all(call, place, body).await,
+            ("get" | "update" | "patch", "scale") if known => self.scale(call, place, body).await,
+            _ if known => Err(Status::method_not_allowed()),
+            _ => Err(Status::no_resource()),
         }
     }
 
@@ -81,83 +58,131 @@ impl Service {
         self.owner.ask(change).await.ok_or_else(|| Status::internal("the server is shutting down"))?
     }
 
-    async fn object(&self, call: &Call, code: u16, object: &Object) -> Result<Answer, Status> {
+    async fn object(&self, call: &Call, code: u16, object: &Object, warnings: &[String]) -> Result<Answer, Status> {
         let render = self.render(call, object.resource).await?;
-        Ok(answer::whole(code, render.format.content_type(false), render.object(object)))
+        let mut answer = answer::whole(code, render.format.content_type(false), render.object(object));
+        answer::warn(&mut answer, warnings);
+        Ok(answer)
     }
 
-    async fn create(&self, call: &Call, place: Place<'_>, dry_run: bool, body: Incoming) -> Result<Answer, Status> {
-        let value = json_body(body).await?;
+    async fn create(&self, call: &Call, place: Place<'_>, body: Incoming) -> Result<Answer, Status> {
         let (resource, namespace) = (place.resource, place.namespace.to_owned());
         if resource.namespaced && namespace.is_empty() {
             return Err(Status::method_not_allowed());
         }
-        let made = self.change(move |world| store::create(world, resource, &namespace, value, dry_run)).await?;
-        self.object(call, 201, &made).await
+        let writing = Writing::of(&call.query, "CreateOptions", &call.agent)?;
+        let bytes = body::bytes(body).await?;
+        let (value, warnings) = body::object(resource, &bytes, &call.content_type, writing.unknown)?;
+        let made = self.change(move |world| store::create(world, resource, &namespace, value, &writing)).await;
+        let made = made.map_err(|status| status.warning(&warnings))?;
+        self.object(call, 201, &made, &warnings).await
     }
 
-    async fn update(
+    async fn replace(
         &self,
         call: &Call,
         place: Place<'_>,
-        write: Write,
-        change: impl FnOnce(&mut Value) -> Result<(), Status> + Send + 'static,
+        status_only: bool,
+        body: Incoming,
     ) -> Result<Answer, Status> {
-        let (resource, at) = (place.resource, place.key());
-        let stored = self.change(move |world| store::update(world, resource, &at, write, change)).await?;
-        self.object(call, 200, &stored).await
+        let (resource, at, name) = (place.resource, place.key(), place.name.to_owned());
+        let writing = Writing::of(&call.query, "UpdateOptions", &call.agent)?;
+        let bytes = body::bytes(body).await?;
+        let (value, warnings) = body::object(resource, &bytes, &call.content_type, writing.unknown)?;
+        if value["metadata"]["name"].is_null() {
+            let message =
+                format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+            return Err(Status::bad_request(message));
+        }
+        let stored = self
+            .change(move |world| {
+                store::update(world, resource, &at, &writing, status_only, |target| {
+                    *target = value;
+                    Ok(())
+                })
+            })
+            .await;
+        let (stored, ()) = stored.map_err(|status| status.warning(&warnings))?;
+        self.object(call, 200, &stored, &warnings).await
     }
 
-    async fn delete(&self, call: &Call, place: Place<'_>, dry_run: bool, body: Incoming) -> Result<Answer, Status> {
-        let how = deletion(call, dry_run, body).await?;
+    async fn patch(&self, call: &Call, place: Place<'_>, status_only: bool, body: Incoming) -> Result<Answer, Status> {
+        let (resource, at) = (place.resource, place.key());
+        let kind = patch::Kind::of(&call.content_type).ok_or_else(Status::unsupported_patch)?;
+        if kind == patch::Kind::Strategic && resource.custom {
+            return Err(Status::no_strategic_patch());
+        }
+        let writing = Writing::of(&call.query, "PatchOptions", &call.agent)?;
+        let changes = kind.read(&body::bytes(body).await?)?;
+        if kind == patch::Kind::Apply {
+            let (made, applied) =
+                self.change(move |world| store::apply(world, resource, &at, &writing, status_only, &changes)).await?;
+            return self.object(call, if made { 201 } else { 200 }, &applied, &[]).await;
+        }
+        let (stored, warnings) = self
+            .change(move |world| {
+                let unknown = writing.unknown;
+                store::update(world, resource, &at, &writing, status_only, move |target| {
+                    patch::apply(kind, target, &changes)?;
+                    body::fit(resource, target, unknown)
+                        .map_err(|why| Status::bad_result(&kind.shown(target, &changes), &why))
+                })
+            })
+            .await?;
+        self.object(call, 200, &stored, &warnings).await
+    }
+
+    async fn delete(&self, call: &Call, place: Place<'_>, body: Incoming) -> Result<Answer, Status> {
+        let how = deletion(call, body).await?;
         let (resource, at) = (place.resource, place.key());
         let (object, gone) = self.change(move |world| store::delete(world, resource, &at, &how)).await?;
         // Some kinds tell their last state, and so does what is not gone yet.
-        if !gone || matches!(resource, PODS | SERVICES | NAMESPACES) {
-            return self.object(call, 200, &object).await;
+        if !gone || resource.tells_last_state() {
+            return self.object(call, 200, &object, &[]).await;
         }
         let uid = &object.value()["metadata"]["uid"];
         Ok(answer::json(200, &Status::deleted(&resource, place.name, uid)))
     }
 
-    async fn delete_all(&self, call: &Call, place: Place<'_>, dry_run: bool, body: Incoming) -> Result<Answer, Status> {
-        let how = deletion(call, dry_run, body).await?;
-        let (labels, fields) = (call.query.get("labelSelector"), call.query.get("fieldSelector"));
-        let selector = Selector::parse(&place.resource, labels, fields)?;
+    async fn delete_all(&self, call: &Call, place: Place<'_>, body: Incoming) -> Result<Answer, Status> {
         let (resource, namespace) = (place.resource, place.namespace.to_owned());
-        self.change(move |world| {
-            for object in world.snapshot(resource, &namespace).objects.iter().filter(|object| selector.matches(object))
-            {
-                store::delete(world, resource, &object.key, &how)?;
-            }
-            Ok(())
-        })
-        .await?;
-        let done = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" });
-        Ok(answer::json(200, &done))
+        if resource.namespaced && namespace.is_empty() || !resource.verbs().contains(&"deletecollection") {
+            return Err(Status::method_not_allowed());
+        }
+        let render = self.render(call, resource).await?;
+        let how = deletion(call, body).await?;
+        let (labels, fields) = (call.query.get("labelSelector"), call.query.get("fieldSelector"));
+        let selector = Selector::parse(&resource, labels, fields)?;
+        let (objects, version) = self
+            .change(move |world| {
+                let all = world.snapshot(resource, &namespace).objects;
+                let chosen: Vec<_> = all.iter().filter(|object| selector.matches(object)).cloned().collect();
+                for object in &chosen {
+                    store::delete(world, resource, &object.key, &how)?;
+                }
+                Ok((chosen, world.version()))
+            })
+            .await?;
+        // The list tells what was deleted.
+        let meta = ListMeta { version, ..ListMeta::default() };
+        Ok(answer::list(render.format.content_type(false), render.list(&meta, objects), false, None))
     }
 
-    async fn evict(&self, place: Place<'_>, dry_run: bool, body: Incoming) -> Result<Answer, Status> {
-        let eviction = json_body(body).await?;
+    async fn evict(&self, call: &Call, place: Place<'_>, body: Incoming) -> Result<Answer, Status> {
+        let writing = Writing::of(&call.query, "CreateOptions", &call.agent)?;
+        let eviction = body::value(&body::bytes(body).await?, &call.content_type)?;
         if eviction["metadata"]["name"].as_str().is_some_and(|name| name != place.name) {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         let mut how = Deletion::of(&eviction["deleteOptions"])?;
-        how.dry_run |= dry_run;
+        how.dry_run |= writing.dry_run;
         let at = place.key();
         self.change(move |world| store::evict(world, &at, &how)).await?;
         let done = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
         Ok(answer::json(201, &done))
     }
 
-    async fn scale(
-        &self,
-        call: &Call,
-        place: Place<'_>,
-        dry_run: bool,
-        content_type: &str,
-        body: Incoming,
-    ) -> Result<Answer, Status> {
+    async fn scale(&self, call: &Call, place: Place<'_>, body: Incoming) -> Result<Answer, Status> {
         let (resource, at, name) = (place.resource, place.key(), place.name.to_owned());
         if call.route.verb == "get" {
             let object = self.owner.ask(move |world| world.get(resource, &at)).await.flatten();
@@ -165,34 +190,51 @@ impl Service {
             return Ok(answer::json(200, &scale_of(&object.value())));
         }
         let kind = match call.route.verb {
-            "patch" => Some(patch::Kind::of(content_type).ok_or_else(Status::unsupported_patch)?),
+            "patch" => Some(patch::Kind::of(&call.content_type).ok_or_else(Status::unsupported_patch)?),
             _ => None,
         };
-        let changes = json_body(body).await?;
-        let write = Write { status_only: false, dry_run };
-        let stored = self
+        let writing = Writing::of(&call.query, "UpdateOptions", &call.agent)?;
+        let bytes = body::bytes(body).await?;
+        let changes = match kind {
+            Some(kind) => kind.read(&bytes)?,
+            None => body::value(&bytes, &call.content_type)?,
+        };
+        let (stored, ()) = self
             .change(move |world| {
-                store::update(world, resource, &at, write, |target| {
+                store::update(world, resource, &at, &writing, false, |target| {
                     let mut scale = scale_of(target);
                     match kind {
                         Some(kind) => patch::apply(kind, &mut scale, &changes)?,
                         None => scale = changes,
                     }
-                    let version = &scale["metadata"]["resourceVersion"];
-                    if version.is_string() && *version != target["metadata"]["resourceVersion"] {
-                        return Err(Status::conflict(&resource, &name));
-                    }
-                    target["spec"]["replicas"] = match &scale["spec"]["replicas"] {
-                        Value::Null => 0.into(),
-                        replicas if replicas.is_i64() || replicas.is_u64() => replicas.clone(),
-                        other => return Err(Status::bad_request(format!("spec.replicas: Invalid value: {other}"))),
-                    };
-                    Ok(())
+                    rescale(resource, target, &scale, &name)
                 })
             })
             .await?;
         Ok(answer::json(200, &scale_of(&stored.value())))
     }
+}
+
+/// Gives a controller the number that a `Scale` asks for.
+fn rescale(resource: ResourceId, target: &mut Value, scale: &Value, name: &str) -> Result<(), Status> {
+    if let Some(other) = scale["metadata"]["name"].as_str().filter(|other| *other != name) {
+        let message = format!("the name of the object ({other}) does not match the name on the URL ({name})");
+        return Err(Status::bad_request(message));
+    }
+    let version = &scale["metadata"]["resourceVersion"];
+    if version.is_string() && *version != target["metadata"]["resourceVersion"] {
+        return Err(Status::conflict(&resource, name));
+    }
+    let replicas = match &scale["spec"]["replicas"] {
+        Value::Null => 0.into(),
+        replicas if replicas.is_i64() => replicas.clone(),
+        other => return Err(Status::bad_request(format!("spec.replicas: Invalid value: {other}"))),
+    };
+    if let Some(wrong) = not_negative("spec.replicas", &replicas) {
+        return Err(Status::wrong("autoscaling", "Scale", name, &[wrong]));
+    }
+    target["spec"]["replicas"] = replicas;
+    Ok(())
 }
 
 /// The `Scale` of a controller.
@@ -213,19 +255,21 @@ fn scale_of(object: &Value) -> Value {
 }
 
 /// Options come in the body, or as parameters where there is none.
-async fn deletion(call: &Call, dry_run: bool, body: Incoming) -> Result<Deletion, Status> {
-    let mut options = optional_body(body).await?.unwrap_or_else(|| json!({}));
+async fn deletion(call: &Call, body: Incoming) -> Result<Deletion, Status> {
+    let given = body::optional(&body::bytes(body).await?, &call.content_type)?;
+    let mut options = given.unwrap_or_else(|| json!({}));
     if !options.is_object() {
         return Err(Status::bad_request("the options of a deletion are not an object"));
     }
-    if let Some(seconds) = call.query.number("gracePeriodSeconds")? {
+    if let Some(seconds) = call.query.signed("gracePeriodSeconds")? {
         options["gracePeriodSeconds"] = seconds.into();
     }
     let policy = call.query.get("propagationPolicy");
     if !policy.is_empty() {
         options["propagationPolicy"] = policy.into();
     }
+    options::deletion(&call.query, &options)?;
     let mut how = Deletion::of(&options)?;
-    how.dry_run |= dry_run;
+    how.dry_run |= !call.query.get("dryRun").is_empty();
     Ok(how)
 }

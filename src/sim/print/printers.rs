@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
-use super::printed_pod;
 use super::table::{Cell, Column, age_column, name_column, since};
+use super::{platform, printed_pod};
 use crate::sim::catalog::{
-    AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES,
-    PODS, REPLICA_SETS, ResourceId, SECRETS, SERVICES, STATEFUL_SETS,
+    AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, INGRESS_CLASSES, JOBS,
+    NAMESPACES, NODES, PODS, REPLICA_SETS, ResourceId, SECRETS, SERVICES, STATEFUL_SETS, STORAGE_CLASSES,
 };
 use crate::util::age;
 
 type Print = fn(&Value, i64) -> Value;
+pub type Columns = Vec<Column>;
 
 fn column(name: &str, kind: &str, priority: i64, print: Print) -> Column {
     Column {
@@ -23,15 +24,19 @@ fn column(name: &str, kind: &str, priority: i64, print: Print) -> Column {
     }
 }
 
-fn text(name: &str, print: Print) -> Column {
+pub fn text(name: &str, print: Print) -> Column {
     column(name, "string", 0, print)
 }
 
-fn wide(name: &str, print: Print) -> Column {
+pub fn typed(name: &str, kind: &str, print: Print) -> Column {
+    column(name, kind, 0, print)
+}
+
+pub fn wide(name: &str, print: Print) -> Column {
     column(name, "string", 1, print)
 }
 
-fn number(name: &str, print: Print) -> Column {
+pub fn number(name: &str, print: Print) -> Column {
     column(name, "integer", 0, print)
 }
 
@@ -47,7 +52,7 @@ pub fn or_none(value: &Value) -> Value {
     if string(value).is_empty() { "<none>".into() } else { value.clone() }
 }
 
-fn elements(value: &Value) -> impl Iterator<Item = &Value> {
+pub fn elements(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
@@ -96,8 +101,8 @@ pub fn columns(resource: ResourceId) -> Vec<Column> {
         DEPLOYMENTS => (
             vec![
                 text("Ready", |object, _| ready(object)),
-                number("Up-to-date", |object, _| integer(&object["status"]["updatedReplicas"]).into()),
-                number("Available", |object, _| integer(&object["status"]["availableReplicas"]).into()),
+                text("Up-to-date", |object, _| integer(&object["status"]["updatedReplicas"]).into()),
+                text("Available", |object, _| integer(&object["status"]["availableReplicas"]).into()),
             ],
             template_columns().into(),
         ),
@@ -125,18 +130,49 @@ pub fn columns(resource: ResourceId) -> Vec<Column> {
             vec![],
         ),
         AUTOSCALERS => autoscaler(),
-        _ => {
-            let created = |object: &Value, _: i64| object["metadata"]["creationTimestamp"].clone();
-            let mut column = text("Created At", created);
-            column.kind = "date".into();
-            return vec![name_column(), column];
-        }
+        _ => match platform::columns(resource) {
+            Some(columns) => columns,
+            None => {
+                let created = |object: &Value, _: i64| object["metadata"]["creationTimestamp"].clone();
+                let mut column = text("Created At", created);
+                column.kind = "date".into();
+                return vec![name_column(), column];
+            }
+        },
     };
     let mut columns = vec![name_column()];
+    if matches!(resource, STORAGE_CLASSES | INGRESS_CLASSES) {
+        columns[0].cell = Cell::Print(name_of_class);
+    }
     columns.extend(middle);
     columns.push(age_column());
     columns.extend(after);
     columns
+}
+
+/// The name of a class, and whether it is the one that is meant where none is named.
+fn name_of_class(object: &Value, _: i64) -> Value {
+    let annotations = &object["metadata"]["annotations"];
+    let default = ["storageclass.kubernetes.io/is-default-class", "ingressclass.kubernetes.io/is-default-class"];
+    let name = string(&object["metadata"]["name"]);
+    if default.iter().any(|one| annotations[*one] == "true") { format!("{name} (default)").into() } else { name.into() }
+}
+
+/// A label selector as text.
+pub fn selector(selector: &Value) -> Value {
+    let equal = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut all: Vec<_> = equal.map(|(name, value)| format!("{name}={}", string(value))).collect();
+    all.extend(elements(&selector["matchExpressions"]).map(|one| {
+        let values = elements(&one["values"]).map(string).collect::<Vec<_>>().join(",");
+        let key = string(&one["key"]);
+        match string(&one["operator"]) {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "Exists" => key.to_owned(),
+            _ => format!("!{key}"),
+        }
+    }));
+    if all.is_empty() { "<none>".into() } else { all.join(",").into() }
 }
 
 fn entries(value: &Value) -> usize {
@@ -301,7 +337,7 @@ fn cron_job() -> (Vec<Column>, Vec<Column>) {
         vec![
             text("Schedule", |object, _| object["spec"]["schedule"].clone()),
             text("Timezone", |object, _| or_none(&object["spec"]["timeZone"])),
-            text("Suspend", suspend),
+            typed("Suspend", "boolean", suspend),
             number("Active", |object, _| elements(&object["status"]["active"]).count().into()),
             text("Last Schedule", |object, now| age_of(&object["status"]["lastScheduleTime"], now, "<none>")),
         ],

@@ -39,7 +39,11 @@ impl Column {
     /// The cell of `object` at the time `now`.
     pub fn cell(&self, object: &Value, now: i64) -> Value {
         match &self.cell {
-            Cell::Print(print) => print(object, now),
+            // Texts that are not there are empty.
+            Cell::Print(print) => match print(object, now) {
+                Value::Null if self.kind == "string" => "".into(),
+                cell => cell,
+            },
             Cell::Since(path) => match find(object, path).first().and_then(|time| time.as_str()) {
                 Some(time) => since(time, now).into(),
                 None => "<unknown>".into(),
