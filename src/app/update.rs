@@ -314,7 +314,8 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
 
 fn stream_state(model: &mut Model, id: StreamId, state: StreamState) -> Touched {
     let Some(stream) = model.streams.get_mut(id) else { return Touched::Nothing };
-    let (kind, cluster_wide) = (stream.kind, stream.namespace.is_none());
+    // Who could list everything has no use for single namespaces.
+    let (kind, cluster_wide) = (stream.kind, stream.namespace.is_none() && !stream.synced);
     let changed = stream.state != state;
     let was_stale = matches!(stream.state, StreamState::Stale { .. });
     stream.state = state.clone();

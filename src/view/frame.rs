@@ -322,7 +322,12 @@ fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         // The way out last: it stands in the messages too.
         let room = area.width.saturating_sub(2);
         let (whole, bare) = (note.problem.to_string(), note.problem.clone().hint("").to_string());
-        let text = format!("{more}{}", if grid::width(&whole) + grid::width(&more) <= room { whole } else { bare });
+        let fits = |parts: &[&String]| parts.iter().map(|part| grid::width(part)).sum::<u16>() <= room;
+        let text = match (fits(&[&more, &whole]), fits(&[&more, &bare])) {
+            (true, _) => format!("{more}{whole}"),
+            (_, true) => format!("{more}{bare}"),
+            _ => bare,
+        };
         let text = grid::cut(&text.replace('\n', " "), room);
         write(buffer, area, area.x + 1, &[(&text, screen.style(note.level.role()))]);
         return;

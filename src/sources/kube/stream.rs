@@ -109,6 +109,7 @@ pub async fn run(cluster: Rc<Cluster>, spec: StreamSpec, decoder: Box<dyn Decode
         live_since: None,
         last_heard: Timestamp::now(),
         synced: false,
+        in_pages: false,
     };
     stream.run().await;
 }
@@ -126,6 +127,8 @@ struct Stream {
     last_heard: Timestamp,
     /// Whether a list was ever complete: what is shown is whole, if old.
     synced: bool,
+    /// Whether watching is denied: lists come in pages.
+    in_pages: bool,
 }
 
 impl Stream {
@@ -249,14 +252,20 @@ impl Stream {
             let rest = meta.remaining_item_count.and_then(|rest| usize::try_from(rest).ok());
             let about = rest.map(|rest| rest + self.loaded);
             self.tell_state(StreamState::Loading { loaded: self.loaded, about }).await?;
-            let streams = self.spec.watchable && !cluster.refuses_watch_list(&self.spec.group);
+            let streams = self.spec.watchable && !self.in_pages && !cluster.refuses_watch_list(&self.spec.group);
             if limit == FIRST_PAGE && streams && cluster.link() == Some(Link::Fast) {
                 // The page's objects come again, but for those that are deleted in between: nobody will tell of these,
                 // and as rows of an epoch that is over they go when the list is complete.
                 self.undecodable = 0;
                 self.loaded = 0;
                 self.epoch = cluster.next_epoch();
-                return self.watch_list(about, turn).await;
+                let streamed = self.watch_list(about, turn).await;
+                if matches!(streamed, Err(Failure::Denied(_))) {
+                    // There may still be a right to list.
+                    self.in_pages = true;
+                    return Err(Failure::Expired);
+                }
+                return streamed;
             }
             limit = PAGE;
         }
