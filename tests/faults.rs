@@ -62,7 +62,11 @@ fn lasting(rows: &[Value]) -> Vec<serde_json::Map<String, Value>> {
         row.retain(|column, value| {
             let measured =
                 ["cpu", "mem"].contains(&column.as_str()) || column.contains("%cpu") || column.contains("%mem");
-            !measured && !column.contains("age") && !column.contains("seen") && !value.is_null()
+            !measured
+                && column != "last-restart"
+                && !column.contains("age")
+                && !column.contains("seen")
+                && !value.is_null()
         });
         row
     };
