@@ -307,6 +307,10 @@ fn draw_totals(view: &table::TableView, area: Rect, buffer: &mut Buffer, screen:
     let style = screen.style(Role::TableTotals);
     let mut x = area.x + 2;
     for (column, sum) in totals {
+        // Half a number would be another number.
+        if x + grid::width(column) + 1 + grid::width(sum) > area.right() {
+            break;
+        }
         x = write(buffer, area, x, &[(&format!("{column} "), screen.style(Role::Dim)), (sum, style), ("   ", style)]);
     }
 }
