@@ -5,13 +5,13 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use tokio::sync::mpsc;
 
-use super::{Common, log, runtime, settings, write_out};
+use super::{arguments::Common, log, runtime, settings, write_out};
 use crate::app::doctor;
 use crate::config::{Settings, dirs::Dirs};
 use crate::problem::Problem;
 use crate::sources::aws::eks::Cluster;
 use crate::sources::aws::{self, AwsSession, CodeQuestion, ErrorKind, Wish};
-use crate::sources::kube::session::{ConnectOptions, Session};
+use crate::sources::kube::session::{ConnectOptions, Contexts, Session};
 
 /// Questions that credentials raise on the way.
 pub type Questions = mpsc::UnboundedReceiver<CodeQuestion>;
@@ -40,7 +40,7 @@ pub fn doctor(common: &Common) -> Result<u8, Problem> {
     log(&dirs, config.log);
     let (options, mut questions) = common.asking(&config);
     let options = ConnectOptions { read_only: true, ..options };
-    let contexts = common.contexts(&options, &mut questions);
+    let contexts = contexts(common, &options, &mut questions);
     let kube = contexts.and_then(|contexts| {
         if contexts.list().is_empty() { Ok(None) } else { Session::open_in(&contexts, &options, None).map(Some) }
     });
@@ -84,4 +84,20 @@ fn read_line(prompt: &str) -> Option<String> {
     let mut line = String::new();
     input.lock().read_line(&mut line).ok()?;
     Some(line.trim().to_owned()).filter(|code| !code.is_empty())
+}
+
+/// The contexts, with the cluster that `--eks` names as the current one. Asks EKS for it, before the screen is taken.
+pub(super) fn contexts(
+    common: &Common,
+    options: &ConnectOptions,
+    questions: &mut Questions,
+) -> Result<Contexts, Problem> {
+    let mut contexts = Contexts::load(options)?;
+    if let Some(name) = &common.eks {
+        let wish = common.aws_wish();
+        let added = runtime()?.block_on(answering(questions, describe(name, wish, options)));
+        let (cluster, session) = added?;
+        contexts.add_eks(&cluster, session)?;
+    }
+    Ok(contexts)
 }
