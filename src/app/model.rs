@@ -615,6 +615,11 @@ impl Model {
         if let Some(Pin::Parent { name, .. }) = &view.lens.pin {
             return name.clone();
         }
+        if info.origin == Origin::Aws {
+            let cluster = self.facts.as_ref().map_or("", |facts| facts.cluster.as_str());
+            // Of an ARN the last part is the name.
+            return cluster.rsplit('/').next().unwrap_or(cluster).to_owned();
+        }
         if !info.namespaced {
             return "all".to_owned();
         }

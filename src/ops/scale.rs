@@ -313,6 +313,9 @@ fn pods(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'
             let mut pods = pods.to_vec();
             pods.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
             let most: u32 = pods.iter().take(fewer as usize).sum();
+            if most == 0 {
+                return say("pods", Health::Ok, format!("none run on {nodes} {who} picks"));
+            }
             say("pods", Health::Warn, format!("up to {most} go with {nodes} {who} picks: {rule}"));
         }
         None => say("pods", Health::Unknown, format!("not known how many go with {nodes} {who} picks: {rule}")),

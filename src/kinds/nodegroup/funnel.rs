@@ -74,7 +74,9 @@ impl Funnel {
         }
         if let (Some(before), Some(registered)) = (instances.or(wanted), registered) {
             if registered < before {
-                return Some((Health::Progressing, format!("joining {}", before - registered)));
+                // Who has not joined may not have been launched.
+                let word = if instances.is_some() { "joining" } else { "not registered" };
+                return Some((Health::Progressing, format!("{word} {}", before - registered)));
             }
             if registered > before {
                 return Some((Health::Progressing, format!("leaving {}", registered - before)));
@@ -136,7 +138,7 @@ mod tests {
             ("5·5·5·6·6", Some("leaving 1")),
             ("5·5·5·5·4", Some("not ready 1")),
             ("3·?·?·?·?", None),
-            ("3·?·?·1·1", Some("joining 2")),
+            ("3·?·?·1·1", Some("not registered 2")),
             ("–·2·2·2·2", None),
             ("–·–·7·7·6", Some("not ready 1")),
             ("–·–·–·?·?", None),

@@ -88,6 +88,17 @@ struct Condition {
     message: String,
 }
 
+impl Condition {
+    /// Why something is not ready, as far as it says.
+    fn words(&self) -> String {
+        match (self.reason.as_str(), self.message.as_str()) {
+            ("" | "Ready", "") => "not ready".to_owned(),
+            (reason, "") => reason.to_owned(),
+            (reason, message) => format!("{reason}: {message}"),
+        }
+    }
+}
+
 /// A quantity of whole things, as a number or as a text.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -132,7 +143,7 @@ fn row(pool: &NodePool, interner: &mut Interner) -> Row {
     row.max = pool.spec.limits.nodes.as_ref().and_then(Number::count);
     row.claimed = pool.status.resources.nodes.as_ref().and_then(Number::count);
     let not_ready = |it: &&Condition| it.r#type == "Ready" && it.status == "False";
-    row.issues = pool.status.conditions.iter().filter(not_ready).map(|it| format!("{}: {}", it.reason, it.message)).collect();
+    row.issues = pool.status.conditions.iter().filter(not_ready).map(Condition::words).collect();
     if row.desired.is_none() {
         row.fixed = DYNAMIC;
     }

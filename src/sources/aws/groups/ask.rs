@@ -45,13 +45,16 @@ pub struct Answers {
     pub managed: Result<Vec<Managed>, AwsError>,
     /// The Auto Scaling groups that belong to the cluster, managed ones too.
     pub asgs: Result<Vec<autoscaling::Group>, AwsError>,
-    pub fargate: Result<Vec<(String, Result<FargateProfile, AwsError>)>, AwsError>,
+    pub fargate: Result<Vec<Profile>, AwsError>,
     /// The newest activities of groups that are not where they should be.
     pub failures: HashMap<String, (i64, String)>,
     pub details: Details,
     /// Which calls are refused, in the words for a cell.
     pub doubts: Vec<String>,
 }
+
+/// A Fargate profile by its name.
+pub type Profile = (String, Result<FargateProfile, AwsError>);
 
 #[derive(Clone)]
 pub struct Managed {
@@ -159,9 +162,9 @@ impl Asker {
         let cluster = &self.place.cluster;
         let tag = format!("kubernetes.io/cluster/{cluster}");
         let (managed, asgs, fargate) = tokio::join!(
-            self.managed(),
-            self.ask(autoscaling::describe_auto_scaling_groups_by_tag(&self.session, &tag, &OWNED)),
-            self.fargate(),
+            Box::pin(self.managed()),
+            Box::pin(self.ask(autoscaling::describe_auto_scaling_groups_by_tag(&self.session, &tag, &OWNED))),
+            Box::pin(self.fargate()),
         );
         let mut doubts = Vec::new();
         let asgs = match (asgs, &managed) {
@@ -220,7 +223,7 @@ impl Asker {
         None
     }
 
-    async fn fargate(&self) -> Result<Vec<(String, Result<FargateProfile, AwsError>)>, AwsError> {
+    async fn fargate(&self) -> Result<Vec<Profile>, AwsError> {
         let cluster = &self.place.cluster;
         let names = self.ask(eks::list_fargate_profiles(&self.session, cluster)).await?;
         let described = stream::iter(names).map(|name| async move {

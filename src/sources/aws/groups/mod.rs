@@ -115,7 +115,7 @@ impl Poller<'_> {
                 AwsStanding::NotEks | AwsStanding::Checking => return self.off(not_eks()).await,
                 AwsStanding::Mismatch(problem) => return self.off(problem).await,
                 AwsStanding::Unproven(why) => {
-                    self.stale(0, why, false).await?;
+                    self.stale(0, why, true).await?;
                     tokio::time::sleep(RETRY).await;
                 }
             }
