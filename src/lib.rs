@@ -25,6 +25,9 @@
 //!   table: scope, filter ([`store::query`]), sort, and the order that follows.
 //! - [`kinds`]: one file a kind: wire fields → row, columns, health, drill-down. Kinds without a file go through
 //!   [`kinds::generic`].
+//! - [`ops`]: changes, worked out before anything happens: [`ops::scale`] is another size for a node group, from the facts of
+//!   its row ([`kinds::nodegroup`], asked of AWS by [`sources::aws::groups`]) to the request, which [`sources::aws::change`]
+//!   sends.
 //! - [`command`]: what the user can do: one table, from which keys, palette, hints and help are derived.
 //! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.
 //! - [`config`]: what the user asked for: settings, keys, themes, what is remembered; mistakes are
@@ -55,6 +58,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod kinds;
+pub mod ops;
 pub mod problem;
 pub mod recording;
 pub mod sim;

@@ -10,9 +10,10 @@
     reason = "a test may fail, and says what it sees"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+#[path = "aws/moto.rs"]
+mod moto;
+
+use std::process::Command;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -23,78 +24,21 @@ use ekscope::sources::aws::{
     AwsSession, Environment, ErrorKind, SessionOptions, Wish, autoscaling, ec2, request_token, ssm,
 };
 use jiff::Timestamp;
+use moto::{KEYS, Moto, programs};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "s/e+cret")];
-
-/// The folder with programs, or a notice.
-fn programs() -> Option<PathBuf> {
-    let Ok(venv) = std::env::var("EKSCOPE_MOTO_VENV") else {
-        assert!(std::env::var_os("EKSCOPE_MOTO_REQUIRED").is_none(), "EKSCOPE_MOTO_VENV names no virtual environment");
-        eprintln!("SKIPPED: EKSCOPE_MOTO_VENV names no virtual environment with moto (tests/aws/moto.sh)");
-        return None;
-    };
-    Some(PathBuf::from(venv).join("bin"))
-}
-
-/// A running moto, ended with this value.
-struct Moto {
-    server: Child,
-    url: String,
-    programs: PathBuf,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-impl Moto {
-    fn start() -> Option<Self> {
-        let programs = programs()?;
-        // moto says on standard error where it listens.
-        let mut server = Command::new(programs.join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", "0"])
-            .env("PYTHONUNBUFFERED", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("moto_server");
-        let mut lines = BufReader::new(server.stderr.take().expect("its output")).lines();
-        let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, url) = line.split_once("Running on ")?;
-            Some(url.split_whitespace().next()?.trim_end_matches('/').to_owned())
-        });
-        // What it says of every request has to be read, or it would wait.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { server, url: url.expect("moto says where it listens"), programs })
-    }
-
-    fn script(&self, name: &str) -> Value {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/aws").join(name);
-        let output = Command::new(self.programs.join("python")).arg(script).arg(&self.url).output().expect("python");
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("JSON")
-    }
-
-    fn environment(&self) -> Environment {
-        Environment::default().with(KEYS).with([("AWS_ENDPOINT_URL", &*self.url), ("AWS_REGION", "eu-west-1")])
-    }
-
-    fn session(&self) -> AwsSession {
-        let wish = Wish { environment: self.environment(), ..Wish::default() };
-        AwsSession::open(wish, &SessionOptions::default()).expect("a session")
-    }
+fn session(moto: &Moto) -> AwsSession {
+    let environment = Environment::default().with(moto.variables());
+    let wish = Wish { environment, ..Wish::default() };
+    AwsSession::open(wish, &SessionOptions::default()).expect("a session")
 }
 
 #[tokio::test]
 async fn what_boto3_makes_is_seen_and_what_is_changed_it_reads_back() {
     let Some(moto) = Moto::start() else { return };
     let seeded = moto.script("seed.py");
-    let session = moto.session();
+    let session = session(&moto);
 
     let identity = session.identity().await.unwrap();
     assert_eq!(identity.account, "123456789012");

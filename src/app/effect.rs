@@ -2,8 +2,11 @@
 
 use super::{model::PromptKind, streams::Want};
 use crate::{
-    sources::kube::{fetch::Request, metrics::Ask},
-    store::stream::StreamId,
+    sources::{
+        aws::change::Change,
+        kube::{fetch::Request, metrics::Ask},
+    },
+    store::{stream::StreamId, table::Uid},
 };
 
 /// Something to be done by the runtime.
@@ -15,11 +18,19 @@ pub enum Effect {
     Close(StreamId),
     /// Learn what the server serves.
     Discover,
+    /// Poll AWS faster while what it says is on screen.
+    Attend(bool),
     /// Poll metrics of one kind, or of none.
     Measure(Option<Ask>),
     Fetch {
         ticket: u64,
         request: Request,
+    },
+    /// Change the size of a node group, which is known by its uid; its name is for what is said of it.
+    Change {
+        group: Uid,
+        name: String,
+        change: Change,
     },
     Copy(String),
     /// Write what is to be remembered.

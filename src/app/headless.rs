@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     command,
+    kinds::Origin,
     problem::Problem,
     sources::{Message, runner::Generation},
     store::{
@@ -60,6 +61,8 @@ pub async fn run(
     let mut effects = runtime.start(&mut model);
     let patience = model.config.connection.request_timeout;
     let mut broken: Option<(Instant, Problem)> = None;
+    // Whether what the server serves will not be known.
+    let mut undiscovered = false;
     loop {
         while !effects.is_empty() {
             for effect in std::mem::take(&mut effects) {
@@ -73,7 +76,7 @@ pub async fn run(
         if !effects.is_empty() {
             continue;
         }
-        if is_ready(&model)? {
+        if is_ready(&model, undiscovered)? {
             break;
         }
         if let Some(why) = interrupted(&model) {
@@ -95,6 +98,7 @@ pub async fn run(
                 // Measurements find their rows in the settled order, and there are no frames to settle for.
                 model.world.settle();
             }
+            undiscovered |= matches!(message, Message::Served(Err(_)));
             update::message(&mut model, message);
             effects = std::mem::take(&mut model.outbox);
         }
@@ -104,6 +108,9 @@ pub async fn run(
 
 /// That not everything is shown that was asked for, where the user may not see it.
 fn remark(model: &Model) -> Option<Problem> {
+    if let Some(StreamState::Off(problem)) = model.table().and_then(|view| model.state_of(view).0) {
+        return Some(problem.clone());
+    }
     let view = model.table().filter(|view| !matches!(view.lens.scope, Scope::Only(_)))?;
     let namespaces = model.streams.granted.get(&view.kind)?.join(", ");
     let plural = &model.world.kind(view.kind).plural;
@@ -122,7 +129,7 @@ fn interrupted(model: &Model) -> Option<&Problem> {
 }
 
 /// Whether the view, and whatever it joins with, is complete; an error where it will never be.
-fn is_ready(model: &Model) -> Result<bool, Problem> {
+fn is_ready(model: &Model, undiscovered: bool) -> Result<bool, Problem> {
     if let Some(note) = model.notes.iter().find(|note| note.level == Level::Error) {
         return Err(note.problem.clone());
     }
@@ -130,7 +137,7 @@ fn is_ready(model: &Model) -> Result<bool, Problem> {
     if model.pending_kind.is_some() {
         return Ok(false);
     }
-    if model.world.kind(view.kind).local {
+    if model.world.kind(view.kind).origin == Origin::Program {
         return Ok(true);
     }
     let own: Vec<_> = model
@@ -147,6 +154,16 @@ fn is_ready(model: &Model) -> Result<bool, Problem> {
             }
             return Err(problem.clone());
         }
+    }
+    // Karpenter's pools are a part of the groups, where there are any.
+    if model.world.kind(view.kind).origin == Origin::Aws && !model.discovered && !undiscovered {
+        return Ok(false);
+    }
+    if let Some((StreamState::Off(problem), _)) = own.iter().find(|(state, _)| matches!(state, StreamState::Off(_)))
+        && model.world.rows(view.kind).is_empty()
+        && own.iter().all(|(_, synced)| *synced)
+    {
+        return Err(problem.clone());
     }
     if own.is_empty() || own.iter().any(|(_, synced)| !synced) {
         return Ok(false);

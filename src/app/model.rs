@@ -12,13 +12,13 @@ use super::{
     streams::{Streams, Want},
 };
 use crate::{
-    command::{self, Command},
+    command::{self, Command, scale::Scaling},
     config::{
         keymap::KeyMap,
         settings::{self, Config},
         state::{ContextState, State},
     },
-    kinds::{ColumnInfo, HasId, KindId, KindInfo, column_named, node::Node, pod::Pod},
+    kinds::{ColumnInfo, HasId, KindId, KindInfo, Origin, column_named, node::Node, nodegroup, pod::Pod},
     problem::Problem,
     sources::kube::{
         discovery::Served,
@@ -34,7 +34,7 @@ use crate::{
         world::World,
     },
     ui::theme::{Role, Theme},
-    view::{View, guide::Guide, table::TableView},
+    view::{View, dialog::Dialog, guide::Guide, table::TableView},
 };
 
 /// How long a note stands in the footer, milliseconds.
@@ -131,6 +131,8 @@ pub struct Model {
     pub server_version: Option<String>,
     pub views: Vec<View>,
     pub prompt: Option<Prompt>,
+    /// What asks before something happens, and what it is about.
+    pub dialog: Option<(Dialog, Scaling)>,
     /// Namespaces of new views.
     pub scope: Scope,
     pub notes: Vec<Note>,
@@ -158,6 +160,8 @@ pub struct Model {
     pub discovered: bool,
     /// What metrics are polled of.
     pub measuring: Option<Ask>,
+    /// Whether what AWS says is on screen.
+    pub attending: bool,
     /// When the context was entered (milliseconds), and whether the server was asked who it is and what it serves:
     /// once the first view has its rows.
     pub connected_at: i64,
@@ -226,6 +230,7 @@ impl Model {
             server_version: None,
             views: Vec::new(),
             prompt: None,
+            dialog: None,
             scope: Scope::default(),
             notes: Vec::new(),
             tickets: HashMap::new(),
@@ -247,6 +252,7 @@ impl Model {
             probed: BTreeMap::new(),
             discovered: false,
             measuring: None,
+            attending: false,
             connected_at: 0,
             introduced: false,
             pending_line: None,
@@ -285,6 +291,7 @@ impl Model {
         self.facts = Some(facts);
         self.views.clear();
         self.prompt = None;
+        self.dialog = None;
         super::local::contexts(self);
     }
 
@@ -419,7 +426,7 @@ impl Model {
     }
 
     /// Notes something that would be found again with every connection.
-    fn note_once(&mut self, level: Level, problem: Problem) {
+    pub fn note_once(&mut self, level: Level, problem: Problem) {
         if !self.notes.iter().any(|note| note.problem == problem) {
             self.note(level, problem);
         }
@@ -548,8 +555,12 @@ impl Model {
         }
         self.table().is_none_or(|view| {
             let (state, complete) = self.state_of(view);
-            let given_up =
-                matches!(state, Some(StreamState::Stale { .. } | StreamState::Gone(_) | StreamState::Forbidden(_)));
+            let given_up = matches!(
+                state,
+                Some(
+                    StreamState::Stale { .. } | StreamState::Gone(_) | StreamState::Forbidden(_) | StreamState::Off(_)
+                )
+            );
             complete || given_up
         })
     }
@@ -562,8 +573,10 @@ impl Model {
     /// What one view needs for its own rows.
     pub fn wants_of(&self, view: &TableView) -> Vec<Want> {
         let info = self.world.kind(view.kind);
-        if info.local {
-            return Vec::new();
+        match info.origin {
+            Origin::Server => {}
+            Origin::Program => return Vec::new(),
+            Origin::Aws => return self.parts_of_groups(view.kind),
         }
         if let Some(Pin::Parent { namespace, name, .. }) = &view.lens.pin {
             return vec![Want { kind: view.kind, namespace: Some(namespace.clone()), object: Some(name.clone()) }];
@@ -571,9 +584,22 @@ impl Model {
         self.streams.wants(view.kind, info.namespaced, &view.lens.scope)
     }
 
+    /// The table of node groups has parts: what AWS says, and the pools of Karpenter where the server has them.
+    fn parts_of_groups(&self, kind: KindId) -> Vec<Want> {
+        let pools =
+            |info: &KindInfo| info.served && info.plural == "nodepools" && info.group == nodegroup::KARPENTER_GROUP;
+        let part = |name: &str| Want { kind, namespace: None, object: Some(name.to_owned()) };
+        let karpenter = self.world.kinds().any(|(_, info)| pools(info));
+        [Some(nodegroup::AWS_PART), karpenter.then_some(nodegroup::KARPENTER_PART)]
+            .into_iter()
+            .flatten()
+            .map(part)
+            .collect()
+    }
+
     /// The worst of the streams that answer for a view, and whether all of them are complete.
     pub fn state_of(&self, view: &TableView) -> (Option<&StreamState>, bool) {
-        if self.world.kind(view.kind).local {
+        if self.world.kind(view.kind).origin == Origin::Program {
             return (Some(&StreamState::Live), true);
         }
         let wants = self.wants_of(view);
@@ -588,6 +614,11 @@ impl Model {
         let info = self.world.kind(view.kind);
         if let Some(Pin::Parent { name, .. }) = &view.lens.pin {
             return name.clone();
+        }
+        if info.origin == Origin::Aws {
+            let cluster = self.facts.as_ref().map_or("", |facts| facts.cluster.as_str());
+            // Of an ARN the last part is the name.
+            return cluster.rsplit('/').next().unwrap_or(cluster).to_owned();
         }
         if !info.namespaced {
             return "all".to_owned();
@@ -635,15 +666,14 @@ impl Model {
             effects.push(Effect::Close(id));
             // Rows that nobody answers for any more are not kept.
             if !self.streams.covers(&want) {
-                let covers = match (want.namespace, want.object) {
-                    (Some(namespace), Some(name)) => Covers::Object { namespace, name },
-                    (Some(namespace), None) => Covers::Namespace(namespace),
-                    (None, _) => Covers::All,
-                };
-                self.world.forget(want.kind, &covers);
+                self.world.forget(want.kind, &want.covers());
             }
         }
         effects.extend(self.plan_metrics());
+        let visible = self.table().is_some_and(|view| self.world.kind(view.kind).origin == Origin::Aws);
+        if visible != std::mem::replace(&mut self.attending, visible) {
+            effects.push(Effect::Attend(visible));
+        }
         effects
     }
 
@@ -710,12 +740,13 @@ fn severity(state: &StreamState) -> u8 {
     match state {
         StreamState::Live => 0,
         StreamState::Polled { .. } => 1,
-        StreamState::Loading { .. } => 2,
-        StreamState::Waiting => 3,
-        StreamState::Connecting { .. } => 4,
-        StreamState::Stale { .. } => 5,
-        StreamState::Gone(_) => 6,
-        StreamState::Forbidden(_) => 7,
+        StreamState::Off(_) => 2,
+        StreamState::Loading { .. } => 3,
+        StreamState::Waiting => 4,
+        StreamState::Connecting { .. } => 5,
+        StreamState::Stale { .. } => 6,
+        StreamState::Gone(_) => 7,
+        StreamState::Forbidden(_) => 8,
     }
 }
 

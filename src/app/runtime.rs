@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     config::{dirs::Dirs, history, state::State},
-    kinds,
+    kinds::{self, Origin, nodegroup},
     problem::Problem,
     sources::{
+        aws::request_token,
         kube::{
             cluster::Preference,
             session::{ConnectOptions, Contexts, Session},
@@ -81,13 +82,19 @@ impl Runtime {
             Effect::Connect(context) => return self.connect(context.as_deref(), model),
             Effect::Open(stream, want) => {
                 let info = model.world.kind(want.kind);
+                if info.origin == Origin::Aws && want.object.as_deref() == Some(nodegroup::AWS_PART) {
+                    self.sources.order(Order::Poll(stream));
+                    return Vec::new();
+                }
+                let pools = info.origin == Origin::Aws;
                 let spec = StreamSpec {
                     id: stream,
                     kind: want.kind,
                     group: info.group.to_string(),
                     path: info.source_path(want.namespace.as_deref()),
+                    covers: want.covers(),
                     namespace: want.namespace,
-                    object: want.object,
+                    object: want.object.filter(|_| !pools),
                     watchable: info.watchable,
                 };
                 let decoder = kinds::decoder(spec.kind, info);
@@ -95,8 +102,14 @@ impl Runtime {
             }
             Effect::Close(stream) => self.sources.order(Order::Close(stream)),
             Effect::Discover => self.sources.order(Order::Discover),
+            Effect::Attend(visible) => self.sources.order(Order::Attend(visible)),
             Effect::Measure(ask) => self.sources.order(Order::Measure(ask)),
             Effect::Fetch { ticket, request } => self.sources.order(Order::Fetch { ticket, request }),
+            Effect::Change { group, name, change } => match request_token() {
+                // One for each confirmed wish, whatever becomes of the way there.
+                Ok(token) => self.sources.order(Order::Change { group, name, change, token }),
+                Err(problem) => crate::command::scale::answered(model, group, &name, Err(problem)),
+            },
             Effect::Save => self.save(model),
             Effect::Theme(name) => match self.themes.get(&name, self.depth) {
                 Ok(theme) => {
@@ -136,6 +149,7 @@ impl Runtime {
         model.server_version = None;
         model.discovered = false;
         model.measuring = None;
+        model.attending = false;
         model.connect_problem = None;
         let facts = session.facts().clone();
         let order = Order::Connect { generation: model.generation, session, preference: self.preference };

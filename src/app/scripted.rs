@@ -2,7 +2,13 @@
 
 use serde_json::{Value as Json, json};
 
-use super::model::Model;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{
+    effect::Effect,
+    model::Model,
+    update::{self, Input},
+};
 use crate::{
     command,
     config::{
@@ -10,13 +16,18 @@ use crate::{
         settings::Config,
         state::State,
     },
-    kinds::{self, Encoding, EventKind, HasId, KindId, node::Node, pod::Pod},
+    kinds::{
+        self, Encoding, EventKind, HasId, KindId,
+        node::Node,
+        nodegroup::{self, Asg, Instance, Make, NodeGroup, Place, Prices, Subnet, TypePrice},
+        pod::Pod,
+    },
     sources::kube::session::{Facts, SignIn},
     store::{
         intern::Interner,
         lens::Scope,
         stream::{StreamId, StreamState},
-        table::Covers,
+        table::{Change, Changes, Covers, Meta, Span, Uid},
         usage::{Measurement, MetricsState, Reading},
         world::Amounts,
     },
@@ -93,6 +104,80 @@ impl Script {
         self.model.world.settle();
     }
 
+    /// Applies rows that no server sends, as a source would.
+    pub fn rows<R: Send + 'static>(&mut self, kind: KindId, read: impl FnOnce(&mut Interner) -> Changes<R>) {
+        let changes = read(&mut self.interner);
+        self.model.world.symbols.extend(self.interner.fresh());
+        self.model.world.apply(kind, Box::new(changes), 1);
+        self.model.world.settle();
+    }
+
+    /// Shows or changes a managed group, after `change` had its way with it.
+    pub fn group(&mut self, name: &str, change: impl FnOnce(&mut nodegroup::Row)) {
+        self.rows(NodeGroup::ID, |interner| {
+            let mut changes = Changes::default();
+            let mut row = managed(name, interner);
+            change(&mut row);
+            let meta = Meta {
+                uid: Uid::hashed(&[name.as_bytes()]),
+                name: Span::push(&mut changes.names, name),
+                owner_name: interner.text(nodegroup::AWS_PART),
+                created: u32::try_from(NOW / 1000 - 86_400).unwrap(),
+                ..Meta::default()
+            };
+            changes.changes.push(Change::Upsert(meta, row));
+            changes
+        });
+    }
+
+    /// A group of three of which two have joined, one that is well, one whose Auto Scaling group nobody may see, and the
+    /// nodes and pods that there are; all of it on screen.
+    pub fn grouped(config: Config, depth: ColorDepth) -> Self {
+        let mut script = Self::new(config, depth);
+        script.show("ng");
+        let labelled = |name: &str, group: &str| {
+            let mut node = node(name);
+            node["metadata"]["labels"] = json!({ "eks.amazonaws.com/nodegroup": group });
+            node
+        };
+        let nodes = [labelled("node-a", "spot-a"), labelled("node-b", "spot-a"), labelled("node-c", "ondemand")];
+        script.feed(Node::ID, &nodes);
+        script
+            .feed(Pod::ID, &[running("payments", "ledger-0", "node-a", 0), running("payments", "api-0", "node-c", 0)]);
+        script.state(NodeGroup::ID, &StreamState::Polled { at: NOW / 1000 - 14 }, true);
+        for kind in [Pod::ID, Node::ID] {
+            script.state(kind, &StreamState::Live, true);
+        }
+        script.group("spot-a", |_| {});
+        script.group("ondemand", |row| {
+            (row.min, row.max, row.desired) = (Some(1), Some(6), Some(1));
+            row.spot = Some(false);
+            row.release.newest = Some(row.release.own.clone());
+            let asg = row.asg.as_mut().unwrap();
+            asg.desired = Some(1);
+            asg.instances.truncate(1);
+        });
+        script.group("unseen", |row| {
+            row.asg = None;
+            row.doubts = vec!["needs autoscaling:DescribeAutoScalingGroups".to_owned()];
+        });
+        script.model.dirty = true;
+        script
+    }
+
+    /// Presses keys, each a character or a named one; gives the effects that follow.
+    pub fn press(&mut self, keys: &[KeyCode]) -> Vec<Effect> {
+        let now = self.model.now;
+        let press = |script: &mut Self, key: &KeyCode| {
+            // A frame comes between: the cursor finds its row.
+            if let Some(crate::view::View::Table(view)) = script.model.views.last_mut() {
+                view.prepare(&script.model.world, now, 0, 10);
+            }
+            update::input(&mut script.model, Input::Key(KeyEvent::new(*key, KeyModifiers::NONE)))
+        };
+        keys.iter().flat_map(|key| press(self, key)).collect()
+    }
+
     /// Two nodes and five pods in every state that has a colour, measured and all of them there.
     pub fn populated(config: Config, depth: ColorDepth) -> Self {
         let mut script = Self::new(config, depth);
@@ -125,6 +210,47 @@ impl Script {
         model.server_version = Some("v1.34.1".to_owned());
         model.plan_streams();
         script
+    }
+}
+
+/// A group of three spot instances, asked of AWS a few seconds ago.
+fn managed(name: &str, interner: &mut Interner) -> nodegroup::Row {
+    let (text, zone) = (str::to_owned, "eu-west-1a".to_owned());
+    let instance = |index: usize, interner: &mut Interner| Instance {
+        id: interner.text(&format!("i-{name}-{index}")),
+        instance_type: text("m6i.large"),
+        zone: text("eu-west-1a"),
+        ending: false,
+    };
+    let instances = (0..3).map(|index| instance(index, interner)).collect();
+    let price = TypePrice {
+        list: Some((0.107, NOW / 1000 - 7_200)),
+        spot: [(zone.clone(), 0.031)].into(),
+        spot_at: NOW / 1000 - 240,
+    };
+    let place =
+        Place { cluster: text("prod"), region: text("eu-west-1"), account: Some(text("123456789012")), profile: None };
+    let asg =
+        Asg { name: format!("eks-{name}"), min: Some(1), max: Some(10), desired: Some(3), instances, ..Asg::default() };
+    nodegroup::Row {
+        min: Some(1),
+        max: Some(10),
+        desired: Some(3),
+        asg: Some(asg),
+        types: vec![text("m6i.large")],
+        spot: Some(true),
+        status: text("ACTIVE"),
+        release: nodegroup::Release {
+            own: text("1.33.4-20260201"),
+            newest: Some(text("1.33.4-20260215")),
+            drifted: None,
+        },
+        schedules: Ok(Vec::new()),
+        subnets: Ok(vec![Subnet { id: text("subnet-1"), zone, free: Some(212) }]),
+        prices: std::sync::Arc::new(Prices { types: [(text("m6i.large"), price)].into(), doubt: None }),
+        place: Some(std::sync::Arc::new(place)),
+        at: NOW / 1000 - 14,
+        ..nodegroup::Row::new(interner.text(name), Make::Managed)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     store::{
         lens::Scope,
         stream::{Stream, StreamId, StreamState},
+        table::Covers,
     },
 };
 
@@ -142,6 +143,17 @@ impl Open {
 }
 
 impl Want {
+    /// The rows that a stream opened for it answers for.
+    pub fn covers(&self) -> Covers {
+        match (&self.namespace, &self.object) {
+            (namespace, Some(name)) => {
+                Covers::Object { namespace: namespace.clone().unwrap_or_default(), name: name.clone() }
+            }
+            (Some(namespace), None) => Covers::Namespace(namespace.clone()),
+            (None, None) => Covers::All,
+        }
+    }
+
     /// Whether a stream opened for `self` has the rows of `other`.
     fn serves(&self, other: &Want) -> bool {
         self.kind == other.kind

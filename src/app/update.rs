@@ -8,8 +8,8 @@ use super::{
     model::{Level, Model, Note, Prompt, PromptKind},
 };
 use crate::{
-    command::{self, line, palette},
-    kinds::KindId,
+    command::{self, line, palette, scale},
+    kinds::{HasId, KindId, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
         Batch, Message,
@@ -75,6 +75,7 @@ pub fn input(model: &mut Model, input: Input) -> Vec<Effect> {
     match input {
         Input::Key(key) => match model.prompt.take() {
             Some(prompt) => in_prompt(model, prompt, key),
+            None if model.dialog.is_some() => in_dialog(model, key),
             None => key_pressed(model, key),
         },
         Input::Paste(text) => {
@@ -99,6 +100,22 @@ fn key_pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     let done = (command.run)(model, &argument);
     settle(model, done)
+}
+
+/// A dialog takes every key: its own commands first, then a size or a name that is typed.
+fn in_dialog(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    match key.code {
+        KeyCode::Char(character) if plain && (scale::is_typing(model) || character.is_ascii_digit()) => {
+            scale::typed(model, character);
+            Vec::new()
+        }
+        KeyCode::Backspace => {
+            scale::erased(model);
+            Vec::new()
+        }
+        _ => key_pressed(model, key),
+    }
 }
 
 /// Notes what went wrong with a command.
@@ -240,6 +257,9 @@ fn accept(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
 }
 
 fn clicked(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
+    if model.dialog.is_some() {
+        return Vec::new();
+    }
     let lines = match mouse.kind {
         MouseEventKind::ScrollDown => 3,
         MouseEventKind::ScrollUp => -3,
@@ -278,6 +298,9 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
                 model.set_columns(kind, columns);
             }
             model.world.apply(kind, changes, epoch);
+            if kind == NodeGroup::ID && model.dialog.is_some() {
+                scale::refresh(model);
+            }
             Touched::Kind(kind)
         }
         Message::Complete { stream, kind, covers, epoch } => {
@@ -304,6 +327,10 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
             model.world.measure(kind, reading);
             // Parts show once they are whole.
             if part { Touched::Nothing } else { Touched::Kind(kind) }
+        }
+        Message::Changed { group, name, result } => {
+            scale::answered(model, group, &name, result);
+            Touched::Header
         }
         Message::Fetched { ticket, answer } => {
             fetched(model, ticket, answer);
@@ -345,6 +372,7 @@ fn stream_state(model: &mut Model, id: StreamId, state: StreamState) -> Touched 
             }
         }
         StreamState::Gone(problem) => model.note(Level::Warning, problem),
+        StreamState::Off(problem) => model.note_once(Level::Warning, problem),
         _ => {}
     }
     Touched::Header

@@ -8,7 +8,7 @@ use crate::{
         effect::Effect,
         model::{Level, Model, kind_key},
     },
-    kinds::KindId,
+    kinds::{KindId, Origin},
     problem::Problem,
     store::lens::Scope,
 };
@@ -162,7 +162,7 @@ fn open_line(model: &mut Model, line: &Line) -> Done {
 pub fn show(model: &mut Model, kind: KindId) {
     let crumb = model.world.kind(kind).plural.to_string();
     let key = kind_key(model.world.kind(kind));
-    let local = model.world.kind(kind).local;
+    let local = model.world.kind(kind).origin == Origin::Program;
     if !local && let Some(state) = model.remembered() {
         state.view = Some(key);
     }

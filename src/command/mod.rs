@@ -4,6 +4,7 @@
 pub mod line;
 pub mod navigate;
 pub mod palette;
+pub mod scale;
 pub mod table;
 pub mod text;
 
@@ -23,6 +24,8 @@ pub enum Scope {
     /// One kind's table, by its plural.
     Kind(&'static str),
     Text,
+    /// The dialog that lies over everything; while there is one, nothing else counts.
+    Dialog,
 }
 
 impl Scope {
@@ -33,6 +36,7 @@ impl Scope {
             Scope::Table => "table",
             Scope::Kind(plural) => plural,
             Scope::Text => "text",
+            Scope::Dialog => "dialog",
         }
     }
 }
@@ -74,7 +78,7 @@ impl Command {
 
 /// Every command, area by area.
 pub fn commands() -> impl Iterator<Item = &'static Command> {
-    navigate::COMMANDS.iter().chain(table::COMMANDS).chain(text::COMMANDS)
+    navigate::COMMANDS.iter().chain(table::COMMANDS).chain(scale::COMMANDS).chain(text::COMMANDS)
 }
 
 /// The command with this id.
@@ -108,6 +112,9 @@ pub fn way(id: &str, keys: &KeyMap) -> String {
 
 /// The scopes that count on the top view, the narrowest first.
 pub fn scopes(model: &Model) -> Vec<String> {
+    if model.dialog.is_some() {
+        return vec!["dialog".to_owned()];
+    }
     match model.views.last() {
         Some(View::Table(view)) => {
             vec![model.world.kind(view.kind).plural.to_string(), "table".to_owned(), "global".to_owned()]
@@ -119,6 +126,9 @@ pub fn scopes(model: &Model) -> Vec<String> {
 
 /// Whether a command's keys count on the top view and it works there.
 pub fn available(command: &Command, model: &Model) -> bool {
+    if model.dialog.is_some() {
+        return command.scope == Scope::Dialog || command.id == "app.quit";
+    }
     let here = match (command.scope, model.views.last()) {
         (Scope::Global, _) | (Scope::Table, Some(View::Table(_))) | (Scope::Text, Some(View::Text(_))) => true,
         (Scope::Kind(plural), Some(View::Table(view))) => model.world.kind(view.kind).plural == plural,

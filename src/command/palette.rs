@@ -3,6 +3,7 @@
 use super::{available, commands};
 use crate::{
     app::model::Model,
+    kinds::Origin,
     store::{intern::Sym, query::Fuzzy},
 };
 
@@ -77,7 +78,7 @@ fn arguments(model: &Model, word: &str) -> Vec<String> {
         }
         _ => {}
     }
-    if model.kind_named(word).is_some_and(|kind| model.world.kind(kind).local) {
+    if model.kind_named(word).is_some_and(|kind| model.world.kind(kind).origin == Origin::Program) {
         return contexts(model);
     }
     namespaces(model)
@@ -89,7 +90,7 @@ pub fn namespaces(model: &Model) -> Vec<String> {
     let mut seen: Vec<Sym> = Vec::new();
     for (id, info) in model.world.kinds() {
         let rows = model.world.rows(id);
-        if info.plural == "namespaces" && !info.local {
+        if info.plural == "namespaces" {
             names.extend(rows.natural().iter().map(|&id| rows.name(id).to_owned()));
         } else if info.namespaced {
             // The natural order is by namespace: each is looked at once.

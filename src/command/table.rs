@@ -1,12 +1,12 @@
 //! What can be done in a table: move, mark, filter, sort, drill down, copy, look behind a row.
 
-use super::{Command, Scope};
+use super::{Command, Scope, scale};
 use crate::{
     app::{
         effect::{Effect, Ticket},
         model::{Model, Prompt, PromptKind, kind_key},
     },
-    kinds::column_named,
+    kinds::{Origin, column_named},
     problem::Problem,
     sources::kube::fetch::Request,
     store::lens::{self, Scope as Namespaces, Sort},
@@ -256,6 +256,24 @@ pub const COMMANDS: &[Command] = &[
         ..TABLE
     },
     Command {
+        id: "pods.nodegroup",
+        scope: Scope::Kind("pods"),
+        keys: &["B"],
+        help: "The node group of the pod's node",
+        when: has_row,
+        run: |m, _| hop(m, "group", "nodegroups"),
+        ..TABLE
+    },
+    Command {
+        id: "nodes.nodegroup",
+        scope: Scope::Kind("nodes"),
+        keys: &["B"],
+        help: "The node group",
+        when: has_row,
+        run: |m, _| hop(m, "group", "nodegroups"),
+        ..TABLE
+    },
+    Command {
         id: "namespaces.use",
         scope: Scope::Kind("namespaces"),
         keys: &["u"],
@@ -349,7 +367,7 @@ fn has_row(model: &Model) -> bool {
 }
 
 fn has_object(model: &Model) -> bool {
-    has_row(model) && model.table().is_some_and(|view| !model.world.kind(view.kind).local)
+    has_row(model) && model.table().is_some_and(|view| model.world.kind(view.kind).origin == Origin::Server)
 }
 
 fn step(model: &mut Model, rows: isize) -> Done {
@@ -449,6 +467,9 @@ fn copy(model: &mut Model, column: &str) -> Done {
 fn enter(model: &mut Model) -> Done {
     let Some(view) = model.table() else { return Ok(Vec::new()) };
     let Some(id) = view.current(&model.world) else { return Ok(Vec::new()) };
+    if scale::is_pending(model) {
+        return scale::open(model, None);
+    }
     let rows = model.world.rows(view.kind);
     let name = rows.name(id).to_owned();
     if model.world.kind(view.kind).plural == "contexts" {

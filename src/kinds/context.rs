@@ -1,6 +1,6 @@
 //! Contexts of the kubeconfig: a table whose rows come from the program itself.
 
-use super::{At, Decoder, Definition, Drill, Kind, generic};
+use super::{At, Decoder, Definition, Drill, Kind, Origin, generic};
 use crate::store::value::{Health, Value};
 
 pub struct Context;
@@ -38,6 +38,7 @@ impl Kind for Context {
         sort: None,
         joins: &[],
     };
+    const ORIGIN: Origin = Origin::Program;
 
     fn columns() -> &'static [Column] {
         COLUMNS

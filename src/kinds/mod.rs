@@ -35,7 +35,7 @@ macro_rules! registry {
         /// What is known of each kind, and its empty table, in the order of the ids.
         pub fn registry() -> (Vec<KindInfo>, Vec<Box<dyn Rows>>) {
             (
-                vec![$( KindInfo::from(&<$module::$kind as Kind>::DEFINITION) ),*],
+                vec![$( KindInfo::of::<$module::$kind>() ),*],
                 vec![$( Box::new(Table::<$module::$kind>::default()) ),*],
             )
         }
@@ -64,6 +64,7 @@ registry! {
     cronjob::CronJob,
     service::Service,
     event::Event,
+    nodegroup::NodeGroup,
     poddisruptionbudget::PodDisruptionBudget,
     horizontalpodautoscaler::HorizontalPodAutoscaler,
     container::Container,
@@ -96,7 +97,7 @@ pub struct Definition {
     pub kind: &'static str,
     /// Empty for the core group.
     pub group: &'static str,
-    /// Empty for a kind whose rows come from the program itself.
+    /// Empty for a kind that the API server does not have.
     pub version: &'static str,
     pub namespaced: bool,
     /// Other words for `:`, kubectl's short names first.
@@ -127,12 +128,24 @@ pub struct KindInfo {
     pub own: bool,
     /// Plurals of the kinds that its columns join with.
     pub joins: &'static [&'static str],
-    /// Whether its rows come from the program itself and not from the server.
-    pub local: bool,
+    pub origin: Origin,
 }
 
-impl From<&Definition> for KindInfo {
-    fn from(definition: &Definition) -> Self {
+/// Where the rows of a kind come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The API server: a stream a scope.
+    Server,
+    /// The program itself.
+    Program,
+    /// AWS, and whatever the API server has that belongs into the same table: a stream a part.
+    Aws,
+}
+
+impl KindInfo {
+    /// What a kind with a file of its own says of itself.
+    fn of<K: Kind>() -> Self {
+        let definition = K::DEFINITION;
         Self {
             plural: definition.plural.into(),
             kind: definition.kind.into(),
@@ -146,7 +159,7 @@ impl From<&Definition> for KindInfo {
             verbs: Vec::new(),
             own: true,
             joins: definition.joins,
-            local: definition.version.is_empty(),
+            origin: K::ORIGIN,
         }
     }
 }
@@ -170,6 +183,8 @@ impl KindInfo {
     /// The path of the collection whose objects the rows are made from: for containers, pods.
     pub fn source_path(&self, namespace: Option<&str>) -> String {
         match &*self.plural {
+            // The part of node groups that the server has.
+            "nodegroups" if self.own => format!("/apis/{}/v1/nodepools", nodegroup::KARPENTER_GROUP),
             "containers" if self.own => {
                 namespace.map_or_else(|| "/api/v1/pods".to_owned(), |name| format!("/api/v1/namespaces/{name}/pods"))
             }
@@ -344,6 +359,7 @@ pub trait Kind: Sized + 'static {
     /// What is kept of an object; small, without pointers into what was received.
     type Row: PartialEq + Send + Sync + std::fmt::Debug + 'static;
     const DEFINITION: Definition;
+    const ORIGIN: Origin = Origin::Server;
 
     fn columns() -> &'static [Column<Self::Row>];
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::{
     At, Decoder, Definition, Drill, HasId, Kind, Wired,
+    nodegroup::NodeGroup,
     pod::Pod,
     percent,
     wire::{self, Entry, ObjectMeta, Resource, wire},
@@ -15,7 +16,7 @@ use crate::{
         lens::Pin,
         table::Meta,
         value::{Health, Metric, Value},
-        world::{Amounts, Joins, Totals},
+        world::{Amounts, Joins, Totals, World},
     },
     util::quantity,
 };
@@ -95,6 +96,8 @@ pub struct Row {
     pub runtime: Sym,
     pub architecture: Sym,
     pub provider_id: Sym,
+    /// The EC2 instance that it is; empty for all others.
+    pub instance: Sym,
     /// What pods may have; 0 where the node does not say.
     pub allocatable: Amounts,
     /// 0 where the node does not say.
@@ -108,6 +111,11 @@ impl Node {
             return Value::Unknown;
         }
         value(at.world.joins.on_node.get(&row.name).copied().unwrap_or_default())
+    }
+
+    /// The group that its labels name, or the one that AWS says its instance is in.
+    pub fn group(row: &Row, world: &World) -> Sym {
+        if row.group.is_empty() { world.joins.group_of.get(&row.instance).copied().unwrap_or_default() } else { row.group }
     }
 
     fn used(at: &At<'_>) -> Option<Amounts> {
@@ -129,6 +137,12 @@ const GROUPS: &[(&str, &str)] = &[
 
 fn label<'a>(labels: &'a [Entry], key: &str) -> Option<&'a Bytes> {
     labels.iter().find(|label| label.key == key).map(|label| &label.value).filter(|value| !value.is_empty())
+}
+
+/// The instance of `aws:///eu-west-1a/i-0123`; Fargate and hybrid nodes have none.
+fn instance(provider_id: &str) -> &str {
+    let last = provider_id.strip_prefix("aws://").and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    if last.starts_with("i-") { last } else { "" }
 }
 
 /// Group and how it is run.
@@ -269,6 +283,7 @@ impl Wired for Node {
             runtime: interner.bytes(known(&info.container_runtime_version)),
             architecture: interner.bytes(&info.architecture),
             provider_id: interner.bytes(&spec.provider_id),
+            instance: interner.text(instance(&wire::text(&spec.provider_id))),
             allocatable: Amounts {
                 cpu: amount(&node.allocatable, "cpu").map_or(0, |text| quantity::milli(&text)),
                 memory: amount(&node.allocatable, "memory").map_or(0, |text| quantity::units(&text)),
@@ -286,7 +301,9 @@ const COLUMNS: &[Column] = &[
     Column::NAME,
     Column::text("status", "Ready or not, schedulable or not", |row, at| at.plain(row.status)).rank(0),
     Column::text("roles", "Roles by label", |row, at| at.symbol(row.roles)).rank(7),
-    Column::text("group", "Node group, pool or profile", |row, at| at.symbol(row.group)).rank(2),
+    Column::text("group", "Node group, pool or profile", |row, at| at.symbol(Node::group(row, at.world)))
+        .joined()
+        .rank(2),
     Column::text("kind", "How the group is run", |row, at| at.symbol(row.group_kind)).wide(),
     Column::text("type", "Instance type", |row, at| at.symbol(row.instance_type)).rank(3),
     Column::text("zone", "Availability zone", |row, at| at.symbol(row.zone)).rank(3),
@@ -421,6 +438,24 @@ impl Kind for Node {
             joins.allocatable.add(row.allocatable);
             joins.nodes_ready += usize::from(row.ready);
         }
+        let place = |row: &Row| (row.group, row.instance);
+        if old.map(|(_, row)| place(row)) != new.map(|(_, row)| place(row)) {
+            if let Some((_, row)) = old {
+                if let Some(slots) = joins.labelled.get_mut(&row.group) {
+                    slots.retain(|slot| *slot != id);
+                }
+                joins.instances.set(row.instance, None);
+            }
+            if let Some((_, row)) = new {
+                if !row.group.is_empty() {
+                    joins.labelled.entry(row.group).or_default().push(id);
+                }
+                if !row.instance.is_empty() {
+                    joins.instances.set(row.instance, Some(id));
+                }
+            }
+        }
+        joins.bump(NodeGroup::ID);
         let facts = |row: &Row| (row.group, row.zone, row.instance_type, row.capacity_type);
         if old.map(|(_, row)| facts(row)) != new.map(|(_, row)| facts(row)) {
             joins.bump(Pod::ID);

@@ -14,7 +14,7 @@ use crate::{
     store::{
         intern::Fresh,
         stream::{StreamId, StreamState},
-        table::Covers,
+        table::{Covers, Uid},
         usage::Reading,
     },
 };
@@ -40,6 +40,12 @@ pub enum Message {
     Usage {
         kind: KindId,
         reading: Reading,
+    },
+    /// What came of a change of a node group.
+    Changed {
+        group: Uid,
+        name: String,
+        result: Result<(), Problem>,
     },
     /// The answer to a fetch.
     Fetched {

@@ -10,6 +10,11 @@ use tokio::{
 
 use super::{
     Message,
+    aws::{
+        change::{self, Change},
+        groups::{self, Attention},
+        pace::Paces,
+    },
     kube::{
         cluster::{Cluster, Preference},
         discovery, fetch,
@@ -18,7 +23,11 @@ use super::{
         stream::{self, StreamSpec},
     },
 };
-use crate::{kinds::Decoder, problem::Problem, store::stream::StreamId};
+use crate::{
+    kinds::Decoder,
+    problem::Problem,
+    store::{stream::StreamId, table::Uid},
+};
 
 /// Batches that may wait for the loop; more, and the network waits.
 const INBOX: usize = 64;
@@ -38,6 +47,17 @@ pub enum Order {
         spec: StreamSpec,
         decoder: Box<dyn Decoder>,
     },
+    /// Ask AWS for the node groups of the cluster, again and again.
+    Poll(StreamId),
+    /// Whether what AWS says is on screen.
+    Attend(bool),
+    /// Change the size of a node group; the answer is a message of its own.
+    Change {
+        group: Uid,
+        name: String,
+        change: Change,
+        token: String,
+    },
     Close(StreamId),
     /// Say what the server serves, now and whenever that changes.
     Discover,
@@ -55,6 +75,9 @@ impl std::fmt::Debug for Order {
         match self {
             Order::Connect { generation, .. } => write!(f, "Connect({generation})"),
             Order::Open { spec, .. } => write!(f, "Open({})", spec.path),
+            Order::Poll(id) => write!(f, "Poll({id:?})"),
+            Order::Attend(visible) => write!(f, "Attend({visible})"),
+            Order::Change { change, .. } => write!(f, "Change({change:?})"),
             Order::Close(id) => write!(f, "Close({id:?})"),
             Order::Discover => f.write_str("Discover"),
             Order::Measure(ask) => write!(f, "Measure({ask:?})"),
@@ -96,6 +119,8 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     let mut streams: HashMap<StreamId, AbortHandle> = HashMap::new();
     let mut fetches: Vec<AbortHandle> = Vec::new();
     let mut measuring: Option<AbortHandle> = None;
+    let attention = Rc::new(Attention::default());
+    let paces = Paces::default();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Connect { generation, session, preference } => {
@@ -110,6 +135,22 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                 let id = spec.id;
                 let task = spawn_local(stream::run(Rc::clone(cluster), spec, decoder));
                 streams.insert(id, task.abort_handle());
+            }
+            Order::Poll(id) => {
+                let Some(cluster) = &cluster else { continue };
+                let poll = groups::run(Rc::clone(cluster), id, Rc::clone(&attention), paces.clone());
+                streams.insert(id, spawn_local(poll).abort_handle());
+            }
+            Order::Attend(visible) => attention.set(visible),
+            Order::Change { group, name, change, token } => {
+                let Some(cluster) = cluster.clone() else { continue };
+                let attention = Rc::clone(&attention);
+                // It is not dropped with the cluster: what was confirmed is sent.
+                spawn_local(async move {
+                    let result = change::send(&cluster, &change, &token).await;
+                    attention.changed();
+                    let _ = cluster.tell(Message::Changed { group, name, result }).await;
+                });
             }
             Order::Close(id) => {
                 if let Some(task) = streams.remove(&id) {

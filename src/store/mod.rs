@@ -8,4 +8,5 @@ pub mod stream;
 pub mod table;
 pub mod usage;
 pub mod value;
+pub mod wishes;
 pub mod world;

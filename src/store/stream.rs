@@ -37,6 +37,8 @@ pub enum StreamState {
     Forbidden(Problem),
     /// The server does not know this kind (any more).
     Gone(Problem),
+    /// There is nobody to ask: the cluster is not of EKS, or the AWS session is not its own.
+    Off(Problem),
 }
 
 impl StreamState {

@@ -47,6 +47,8 @@ pub enum Value<'a> {
     Memory(u64),
     /// Percent of a request, a limit or what a node offers, 0 to 100 and above.
     Percent(Metric, f32),
+    /// Dollars an hour, or whatever the price list is in, and by which prices.
+    Price(f64, Basis),
     /// An instant, Unix seconds, shown as the time since.
     Since(i64),
     /// A length of time in seconds.
@@ -63,6 +65,15 @@ const TEXT: u8 = 1;
 /// Whether equal keys like this one mean equal values: a text that fills its key may go on behind it.
 pub fn key_is_whole(key: u128) -> bool {
     key >> 120 != u128::from(TEXT) || key.trailing_zeros() >= 8
+}
+
+/// Which prices a sum is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// On demand, as the price list has it.
+    List,
+    /// Spot prices of now, some or all.
+    Spot,
 }
 
 /// What a percentage is of.
@@ -100,6 +111,8 @@ impl<'a> Value<'a> {
             Value::Cpu(milli) => Cow::Owned(quantity::cpu(*milli)),
             Value::Memory(bytes) => Cow::Owned(quantity::memory(*bytes)),
             Value::Percent(_, percent) => Cow::Owned(format!("{percent:.0}")),
+            Value::Price(dollars, Basis::List) => Cow::Owned(format!("{dollars:.2}")),
+            Value::Price(dollars, Basis::Spot) => Cow::Owned(format!("{dollars:.2}s")),
             Value::Since(instant) => Cow::Owned(age::human(now.saturating_sub(*instant))),
             Value::Span(seconds) => Cow::Owned(age::human(*seconds)),
             Value::Ip(address) => Cow::Owned(address.to_string()),
@@ -116,6 +129,7 @@ impl<'a> Value<'a> {
             Value::Bool(flag) => Json::from(*flag),
             Value::Cpu(milli) => Json::from(*milli),
             Value::Memory(bytes) => Json::from(*bytes),
+            Value::Price(dollars, _) => Json::from(*dollars),
             Value::Percent(_, percent) => Json::from((f64::from(*percent) * 10.0).round() / 10.0),
             other => Json::from(other.render(now)),
         }
@@ -131,6 +145,7 @@ impl<'a> Value<'a> {
             Value::Cpu(milli) => Some(*milli as f64 / 1000.0),
             Value::Memory(bytes) => Some(*bytes as f64),
             Value::Percent(_, percent) => Some(f64::from(*percent)),
+            Value::Price(dollars, _) => Some(*dollars),
             Value::Since(instant) => Some(now.saturating_sub(*instant) as f64),
             Value::Span(seconds) => Some(*seconds as f64),
             Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
@@ -190,6 +205,7 @@ impl<'a> Value<'a> {
             }
             Value::Cpu(number) | Value::Memory(number) => u128::from(*number),
             Value::Percent(_, percent) => float(f64::from(*percent)),
+            Value::Price(dollars, _) => float(*dollars),
             // Young first: an age, not a date.
             Value::Since(instant) => signed(instant.saturating_neg()),
             Value::Span(seconds) => signed(*seconds),

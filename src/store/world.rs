@@ -1,13 +1,16 @@
 //! The world: everything known of one cluster. The app loop owns it; sources send batches, drawing reads.
 
+use std::sync::Arc;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::{
     intern::{SlotBySymbol, Sym, Symbols},
     table::{Covers, Rows, Table},
     usage::{Reading, Usage},
+    wishes::Wishes,
 };
-use crate::kinds::{self, ColumnInfo, HasId, Kind, KindId, KindInfo};
+use crate::kinds::{self, ColumnInfo, HasId, Kind, KindId, KindInfo, nodegroup::Prices};
 
 /// What pods come to together: on a node, in a namespace, of a workload. Kept as pods come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +74,14 @@ impl Amounts {
 pub struct Joins {
     /// Slot of a node by its name.
     pub nodes: SlotBySymbol,
+    /// Slots of the nodes whose labels name a group.
+    pub labelled: HashMap<Sym, Vec<u32>>,
+    /// Slot of a node by the EC2 instance that it is.
+    pub instances: SlotBySymbol,
+    /// What AWS charges, as its newest rows have it.
+    pub prices: Arc<Prices>,
+    /// The group of an instance, as AWS has it.
+    pub group_of: HashMap<Sym, Sym>,
     /// Placed pods that have not finished, as `kubectl describe node` counts.
     pub on_node: HashMap<Sym, Totals>,
     /// The pods of all nodes together.
@@ -115,6 +126,7 @@ pub struct World {
     pub symbols: Symbols,
     pub joins: Joins,
     pub usage: Usage,
+    pub wishes: Wishes,
     tables: Vec<Box<dyn Rows>>,
     kinds: Vec<KindInfo>,
     whole: HashMap<KindId, Whole>,
@@ -127,6 +139,7 @@ impl Default for World {
             symbols: Symbols::default(),
             joins: Joins::default(),
             usage: Usage::default(),
+            wishes: Wishes::default(),
             tables,
             kinds,
             whole: HashMap::new(),

@@ -11,7 +11,7 @@ use super::{Screen, View, guide, status, table};
 use crate::{
     app::model::{Level, Model, PromptKind},
     command,
-    kinds::{HasId, node::Node, pod::Pod},
+    kinds::{HasId, Origin, node::Node, pod::Pod},
     problem::Problem,
     store::{stream::StreamState, value::Metric},
     ui::{grid, theme::Role},
@@ -74,7 +74,7 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
                 let (state, _) = model.state_of(view);
                 let server = model.facts.as_ref().map_or("", |facts| facts.host.as_str());
                 let problem = match &model.connect_problem {
-                    Some(problem) if !model.world.kind(view.kind).local => problem.clone(),
+                    Some(problem) if model.world.kind(view.kind).origin != Origin::Program => problem.clone(),
                     _ => table::empty_screen(view, &model.world, state, server, now.div_euclid(1000)),
                 };
                 draw_problem(&problem, state, table, buffer, &screen);
@@ -90,6 +90,9 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
     }
     draw_footer(model, footer, buffer, &screen);
     guide::draw(model, tour, buffer, &screen);
+    if let Some((dialog, _)) = &model.dialog {
+        dialog.draw(area, frame.buffer_mut(), &screen);
+    }
     draw_prompt(model, area, title, frame, &screen);
     wake
 }
@@ -257,7 +260,7 @@ fn draw_title(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_
 fn draw_problem(problem: &Problem, state: Option<&StreamState>, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
     let role = match state {
         Some(StreamState::Stale { .. }) => Role::Error,
-        Some(StreamState::Forbidden(_) | StreamState::Gone(_)) => Role::Warning,
+        Some(StreamState::Forbidden(_) | StreamState::Gone(_) | StreamState::Off(_)) => Role::Warning,
         _ => Role::Text,
     };
     let width = area.width.saturating_sub(8).clamp(1, 100);

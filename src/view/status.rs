@@ -22,7 +22,7 @@ pub fn connection(model: &Model) -> (Role, String) {
     for stream in model.streams.iter() {
         let name = &model.world.kind(stream.kind).plural;
         match &stream.state {
-            StreamState::Live | StreamState::Polled { .. } => {}
+            StreamState::Live | StreamState::Polled { .. } | StreamState::Off(_) => {}
             StreamState::Waiting => take(Role::HealthProgressing, format!("{name} waits"), 1),
             StreamState::Loading { loaded, about: Some(about) } => {
                 take(Role::HealthProgressing, format!("loading {loaded} of about {about} {name}"), 2);
@@ -58,7 +58,8 @@ pub fn connection(model: &Model) -> (Role, String) {
 pub fn of_rows(state: &StreamState, now: i64) -> Option<(Role, String)> {
     let again = |retry: i64| soon(retry - now.div_euclid(1000));
     Some(match state {
-        StreamState::Live | StreamState::Polled { .. } => return None,
+        StreamState::Live => return None,
+        StreamState::Polled { at } => (Role::Dim, format!("as of {}", clock(*at))),
         StreamState::Waiting => (Role::HealthProgressing, "waits for its turn to load".to_owned()),
         StreamState::Connecting { .. } => (Role::HealthProgressing, "connecting".to_owned()),
         StreamState::Loading { loaded, about: Some(about) } => {
@@ -69,7 +70,9 @@ pub fn of_rows(state: &StreamState, now: i64) -> Option<(Role, String)> {
         StreamState::Stale { since, retry, .. } => {
             (Role::Stale, format!("stale since {}, again {}", clock(*since), again(*retry)))
         }
-        StreamState::Forbidden(problem) | StreamState::Gone(problem) => (Role::Warning, problem.what.clone()),
+        StreamState::Forbidden(problem) | StreamState::Gone(problem) | StreamState::Off(problem) => {
+            (Role::Warning, problem.what.clone())
+        }
     })
 }
 

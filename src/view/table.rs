@@ -559,7 +559,11 @@ impl TableView {
 pub fn empty_screen(view: &TableView, world: &World, state: Option<&StreamState>, server: &str, now: i64) -> Problem {
     let info = world.kind(view.kind);
     match state {
-        Some(StreamState::Forbidden(problem) | StreamState::Gone(problem)) => problem.clone(),
+        Some(StreamState::Forbidden(problem) | StreamState::Gone(problem) | StreamState::Off(problem))
+            if view.lens.total() == 0 =>
+        {
+            problem.clone()
+        }
         Some(StreamState::Stale { why, retry, .. }) if view.lens.total() == 0 => {
             let mut problem = why.clone();
             let again = format!("tried again {}; :ctx switches to another cluster, :q quits", soon(retry - now));

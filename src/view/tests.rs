@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crossterm::event::KeyCode;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
 use super::{frame, guide::Guide};
@@ -255,4 +256,34 @@ fn a_newcomer_is_told_what_to_try_and_nothing_is_covered() {
         script.command("guide.close");
         assert_eq!(text_of(&draw(&mut script.model, columns, rows)), before);
     }
+}
+
+#[test]
+fn node_groups_on_a_small_screen() {
+    insta::assert_snapshot!(screen(&mut Script::grouped(Config::default(), ColorDepth::Ansi16).model, 80, 24));
+}
+
+#[test]
+fn node_groups_on_a_wide_screen() {
+    insta::assert_snapshot!(screen(&mut Script::grouped(Config::default(), ColorDepth::True).model, 120, 40));
+}
+
+/// The dialog for two more of a group that something is wrong with.
+fn scaling(depth: ColorDepth) -> Script {
+    let mut config = Config::default();
+    config.ui.ascii = depth == ColorDepth::None;
+    let mut script = Script::grouped(config, depth);
+    script.group("spot-a", |row| row.autoscaled = true);
+    script.press(&[KeyCode::Down, KeyCode::Char('+'), KeyCode::Char('+'), KeyCode::Enter]);
+    script
+}
+
+#[test]
+fn scaling_on_a_small_screen() {
+    insta::assert_snapshot!(screen(&mut scaling(ColorDepth::None).model, 80, 24));
+}
+
+#[test]
+fn scaling_on_a_wide_screen() {
+    insta::assert_snapshot!(screen(&mut scaling(ColorDepth::True).model, 120, 40));
 }

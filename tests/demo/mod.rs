@@ -28,11 +28,13 @@ pub fn with_faults(faults: Faults) -> sim::Options {
 /// Folders that belong to one test, and the way to run the program with them.
 pub struct Place {
     folder: TempDir,
+    /// Variables of the environment beside the folders.
+    pub variables: Vec<(String, String)>,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -57,6 +59,7 @@ impl Place {
         ["CONFIG", "STATE", "CACHE"]
             .into_iter()
             .map(|name| (format!("EKSCOPE_{name}_DIR"), self.path(name).display().to_string()))
+            .chain(self.variables.iter().cloned())
             .collect()
     }
 

@@ -12,6 +12,7 @@ use super::{
     deployment::Deployment,
     namespace::Namespace,
     node::Node,
+    nodegroup::NodeGroup,
     percent, seconds,
     wire::{ObjectMeta, text},
     workload,
@@ -21,7 +22,7 @@ use crate::store::{
     lens::Pin,
     table::Meta,
     value::{Health, Metric, Value},
-    world::{Amounts, Joins, Totals, WorkloadKey},
+    world::{Amounts, Joins, Totals, World, WorkloadKey},
 };
 
 pub struct Pod;
@@ -61,8 +62,8 @@ impl Pod {
         world.table::<Node>().get(id).map(|(_, node)| node)
     }
 
-    fn from_node<'a>(row: &Row, at: &At<'a>, field: fn(&super::node::Row) -> Sym) -> Value<'a> {
-        match Self::node(row, at).map(field) {
+    fn from_node<'a>(row: &Row, at: &At<'a>, field: fn(&super::node::Row, &World) -> Sym) -> Value<'a> {
+        match Self::node(row, at).map(|node| field(node, at.world)) {
             Some(sym) if !sym.is_empty() => at.plain(sym),
             _ => Value::Unknown,
         }
@@ -90,6 +91,7 @@ impl Pod {
             change(joins.on_node.entry(row.node).or_default(), &share);
             change(&mut joins.on_nodes, &share);
             joins.bump(Node::ID);
+            joins.bump(NodeGroup::ID);
         }
         change(joins.in_namespace.entry(meta.namespace).or_default(), &share);
         joins.bump(Namespace::ID);
@@ -216,10 +218,10 @@ const COLUMNS: &[Column] = &[
         bytes => Value::Memory(bytes),
     })
     .wide(),
-    Column::text("group", "Node group or pool of its node", |row, at| Pod::from_node(row, at, |node| node.group))
+    Column::text("group", "Node group or pool of its node", |row, at| Pod::from_node(row, at, Node::group))
         .joined()
         .rank(4),
-    Column::text("zone", "Availability zone of its node", |row, at| Pod::from_node(row, at, |node| node.zone))
+    Column::text("zone", "Availability zone of its node", |row, at| Pod::from_node(row, at, |node, _| node.zone))
         .joined()
         .rank(5),
     Column::text("ip", "Address of the pod", |row, _| row.ip.map_or_else(Value::none, Value::Ip)).rank(8),
@@ -261,7 +263,7 @@ impl Kind for Pod {
             return None;
         }
         let own = [at.meta.namespace, row.status, row.node];
-        let node = Self::node(row, at).map(|node| [node.group, node.zone]);
+        let node = Self::node(row, at).map(|node| [Node::group(node, at.world), node.zone]);
         let mut words = own.into_iter().chain(node.into_iter().flatten()).filter(|word| !word.is_empty());
         Some(words.any(test))
     }

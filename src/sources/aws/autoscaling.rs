@@ -151,6 +151,24 @@ pub async fn set_desired_capacity(session: &AwsSession, group: &str, desired: u3
     session.xml(Call::query(AUTO_SCALING, "SetDesiredCapacity", &parameters)).await.map(drop)
 }
 
+/// Bounds and wish of a self-managed group in one request; what is `None` stays. Needs
+/// `autoscaling:UpdateAutoScalingGroup`.
+pub async fn update_auto_scaling_group(
+    session: &AwsSession,
+    group: &str,
+    min: Option<u32>,
+    max: Option<u32>,
+    desired: Option<u32>,
+) -> Result<(), AwsError> {
+    let text = |size: Option<u32>| size.map(|size| size.to_string());
+    let parameters = Parameters::default()
+        .set("AutoScalingGroupName", group)
+        .set_if("MinSize", text(min))
+        .set_if("MaxSize", text(max))
+        .set_if("DesiredCapacity", text(desired));
+    session.xml(Call::query(AUTO_SCALING, "UpdateAutoScalingGroup", &parameters)).await.map(drop)
+}
+
 /// Ends one instance and, with `decrement`, does not have it replaced. Needs
 /// `autoscaling:TerminateInstanceInAutoScalingGroup`.
 pub async fn terminate_instance_in_auto_scaling_group(

@@ -7,6 +7,7 @@
 //! the AWS CLI ([`credentials`], [`profile`]).
 
 pub mod autoscaling;
+pub mod change;
 mod client;
 pub mod credentials;
 pub mod ec2;
@@ -15,9 +16,11 @@ pub mod endpoint;
 pub mod environment;
 pub mod error;
 pub mod exchange;
+pub mod groups;
 pub mod login;
 mod metadata;
 mod mint;
+pub mod pace;
 pub mod permissions;
 pub mod pricing;
 pub mod profile;

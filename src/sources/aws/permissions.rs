@@ -10,8 +10,12 @@ const READ: &str = include_str!("policies/read.json");
 const ACT: &str = include_str!("policies/act.json");
 
 /// What changes something and so is not tried.
-pub const CHANGES: [&str; 3] =
-    ["eks:UpdateNodegroupConfig", "autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"];
+pub const CHANGES: [&str; 4] = [
+    "eks:UpdateNodegroupConfig",
+    "autoscaling:SetDesiredCapacity",
+    "autoscaling:UpdateAutoScalingGroup",
+    "autoscaling:TerminateInstanceInAutoScalingGroup",
+];
 
 /// What a try of a permission came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

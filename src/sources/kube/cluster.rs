@@ -17,6 +17,7 @@ use crate::{
     store::{
         intern::Interner,
         stream::{StreamId, StreamState},
+        table::Changes,
     },
 };
 
@@ -119,6 +120,25 @@ impl Cluster {
 
     pub async fn state(&self, stream: StreamId, state: StreamState) -> Result<(), Disconnected> {
         self.tell(Message::State { stream, state }).await
+    }
+
+    /// Sends rows that were made for `kind`; `read` makes them, at the moment of sending, so that symbols reach the world
+    /// in the order of their ids.
+    pub async fn rows<R: Send + 'static>(
+        &self,
+        stream: StreamId,
+        kind: crate::kinds::KindId,
+        epoch: u32,
+        read: impl FnOnce(&mut Interner) -> Changes<R>,
+    ) -> Result<(), Disconnected> {
+        let permit = self.out.reserve().await.map_err(|_| Disconnected)?;
+        let mut interner = self.interner.borrow_mut();
+        let changes = read(&mut interner);
+        let (count, fresh) = (changes.changes.len(), interner.fresh());
+        let changes = Box::new(changes);
+        let batch = Batch { stream, kind, epoch, fresh, changes, count, columns: None, undecodable: 0 };
+        permit.send((self.generation, Message::Batch(batch)));
+        Ok(())
     }
 
     /// Sends what a decoder has gathered, with the symbols that it needs.

@@ -13,7 +13,7 @@ use super::{
     wire::{EventType, WatchFrames, json_list},
 };
 use crate::{
-    kinds::{Encoding, KindInfo},
+    kinds::{Encoding, KindInfo, Origin},
     problem::Problem,
     sources::Message,
 };
@@ -238,7 +238,7 @@ fn add(kinds: &mut Vec<KindInfo>, group: &str, version: &str, found: &Found<'_>)
         verbs: found.verbs.to_vec(),
         own: false,
         joins: &[],
-        local: false,
+        origin: Origin::Server,
     });
 }
 

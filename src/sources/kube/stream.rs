@@ -66,6 +66,8 @@ pub struct StreamSpec {
     pub namespace: Option<String>,
     /// The name of the one object that is wanted, where not all are.
     pub object: Option<String>,
+    /// The rows that a complete list answers for.
+    pub covers: Covers,
     pub watchable: bool,
 }
 
@@ -295,12 +297,7 @@ impl Stream {
         self.version = version;
         self.synced = true;
         self.last_heard = Timestamp::now();
-        let covers = match (&self.spec.namespace, &self.spec.object) {
-            (Some(namespace), Some(name)) => Covers::Object { namespace: namespace.clone(), name: name.clone() },
-            (Some(namespace), None) => Covers::Namespace(namespace.clone()),
-            (None, _) => Covers::All,
-        };
-        let (stream, kind, epoch) = (self.spec.id, self.spec.kind, self.epoch);
+        let (stream, kind, epoch, covers) = (self.spec.id, self.spec.kind, self.epoch, self.spec.covers.clone());
         self.cluster.tell(Message::Complete { stream, kind, covers, epoch }).await?;
         self.tell_state(StreamState::Live).await?;
         Ok(())

@@ -115,7 +115,7 @@ impl Cluster {
     /// Every kind that has a file of its own.
     pub fn of_all_kinds() -> Self {
         let world = World::default();
-        let served = world.kinds().filter(|(_, info)| !info.local);
+        let served = world.kinds().filter(|(_, info)| info.origin == ekscope::kinds::Origin::Server);
         let decoders = served.map(|(kind, info)| (kind, kinds::decoder(kind, info))).collect();
         Self { world, interner: Interner::default(), decoders }
     }

@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
             verbs: Vec::new(),
             own: false,
             joins: &[],
-            local: false,
+            origin: ekscope::kinds::Origin::Server,
         };
         let mut cluster = Cluster::of_generic(info, definition.as_deref());
         cluster.live_through(Encoding::Json, &objects);

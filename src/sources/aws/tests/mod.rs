@@ -2,6 +2,8 @@
 //! nothing touches the real environment.
 
 mod calls;
+mod change;
+mod groups;
 mod signing_in;
 mod standing;
 mod tokens;

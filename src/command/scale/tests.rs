@@ -1,0 +1,220 @@
+//! Keys in, effects out.
+
+use crossterm::event::KeyCode;
+
+use super::*;
+use crate::{
+    app::{scripted::Script, update},
+    config::settings::Config,
+    sources::{
+        Message,
+        aws::{change::Change, eks},
+    },
+    ui::theme::ColorDepth,
+};
+
+const MORE: KeyCode = KeyCode::Char('+');
+const FEWER: KeyCode = KeyCode::Char('-');
+const YES: KeyCode = KeyCode::Char('y');
+const DOWN: KeyCode = KeyCode::Down;
+
+/// The cursor on spot-a, the second of three: ondemand, spot-a, unseen.
+fn script() -> Script {
+    let mut script = Script::grouped(Config::default(), ColorDepth::True);
+    script.press(&[DOWN]);
+    script
+}
+
+fn desired(script: &Script, name: &str) -> String {
+    let table = script.model.world.table::<NodeGroup>();
+    let id = table.find(Uid::hashed(&[name.as_bytes()])).unwrap();
+    let column = table.columns().iter().position(|column| column.id == "desired").unwrap();
+    table.value(id, column, &script.model.world).render(0).into_owned()
+}
+
+fn sent(name: &str, scaling: eks::Scaling) -> Vec<Effect> {
+    let change = Change::Nodegroup { cluster: "prod".to_owned(), name: name.to_owned(), scaling };
+    vec![Effect::Change { group: Uid::hashed(&[name.as_bytes()]), name: name.to_owned(), change }]
+}
+
+fn to(desired: u32) -> eks::Scaling {
+    eks::Scaling { desired: Some(desired), ..eks::Scaling::default() }
+}
+
+fn last_note(script: &Script) -> String {
+    script.model.notes.last().map(|note| note.problem.to_string()).unwrap_or_default()
+}
+
+fn blocked(script: &Script) -> String {
+    script.model.dialog.as_ref().and_then(|(dialog, _)| dialog.blocked.clone()).unwrap_or_default()
+}
+
+#[test]
+fn two_more_and_yes_is_one_request() {
+    let mut script = script();
+    assert_eq!(script.press(&[MORE, MORE]), [], "nothing is sent by editing");
+    assert_eq!(desired(&script, "spot-a"), "3→5");
+    assert_eq!(desired(&script, "ondemand"), "1", "only the row under the cursor");
+    assert_eq!(script.press(&[KeyCode::Enter]), []);
+    let (dialog, _) = script.model.dialog.as_ref().unwrap();
+    assert_eq!(dialog.title, "scale node group spot-a");
+    assert_eq!(dialog.place, "demo · prod · eu-west-1 · 123456789012");
+    assert_eq!(script.press(&[YES]), sent("spot-a", to(5)));
+    assert!(script.model.dialog.is_none());
+    assert_eq!(desired(&script, "spot-a"), "3", "sent is no longer edited");
+    assert_eq!(script.press(&[MORE]), []);
+    assert!(last_note(&script).contains("one at a time"), "{}", last_note(&script));
+
+    let group = Uid::hashed(&[b"spot-a"]);
+    update::message(&mut script.model, Message::Changed { group, name: "spot-a".to_owned(), result: Ok(()) });
+    assert_eq!(script.press(&[FEWER]), []);
+    assert_eq!(desired(&script, "spot-a"), "3→2");
+}
+
+#[test]
+fn enter_without_a_size_goes_to_the_nodes() {
+    let mut script = script();
+    script.press(&[MORE, FEWER]);
+    assert_eq!(desired(&script, "spot-a"), "3", "back to what it is");
+    script.press(&[KeyCode::Enter]);
+    assert!(script.model.dialog.is_none());
+    let view = script.model.table().unwrap();
+    assert_eq!(view.kind, Node::ID);
+    let view = script.model.table_mut().unwrap();
+    view.lens.invalidate();
+    script.press(&[DOWN]);
+    assert_eq!(script.model.table().unwrap().lens.order().len(), 2, "its nodes and no others");
+}
+
+#[test]
+fn the_minus_of_the_groups_is_not_the_view_before() {
+    let mut script = script();
+    script.press(&[FEWER]);
+    assert_eq!(script.model.table().unwrap().kind, NodeGroup::ID);
+    assert_eq!(desired(&script, "spot-a"), "3→2");
+    script.press(&[KeyCode::Backspace]);
+    assert_eq!(desired(&script, "spot-a"), "3");
+}
+
+#[test]
+fn enter_in_the_dialog_is_cancel_until_the_focus_moves() {
+    for (keys, effects) in [
+        (&[KeyCode::Enter][..], Vec::new()),
+        (&[KeyCode::Esc][..], Vec::new()),
+        (&[KeyCode::Tab, KeyCode::Tab, KeyCode::Enter][..], Vec::new()),
+        (&[KeyCode::Tab, KeyCode::Enter][..], sent("spot-a", to(4))),
+    ] {
+        let mut script = script();
+        script.press(&[MORE, KeyCode::Enter]);
+        assert_eq!(script.press(keys), effects, "{keys:?}");
+        assert!(script.model.dialog.is_none());
+    }
+}
+
+#[test]
+fn a_size_is_typed_or_stepped_and_bounds_move_along() {
+    let mut script = script();
+    script.press(&[KeyCode::Char('s'), KeyCode::Char('1'), KeyCode::Char('2')]);
+    assert_eq!(blocked(&script), "12 is above max 10; m moves max along");
+    assert_eq!(script.press(&[YES]), [], "what is blocked is not sent");
+    assert!(last_note(&script).contains("12 is above max 10"));
+    let scaling = eks::Scaling { max: Some(12), ..to(12) };
+    assert_eq!(script.press(&[KeyCode::Char('m'), YES]), sent("spot-a", scaling));
+
+    let mut script = self::script();
+    script.press(&[KeyCode::Char('s'), KeyCode::Char('4'), KeyCode::Backspace, KeyCode::Char('7'), MORE, FEWER, FEWER]);
+    assert_eq!(script.press(&[YES]), sent("spot-a", to(6)));
+}
+
+#[test]
+fn the_command_is_copied_as_it_would_be_run() {
+    let mut script = script();
+    let copied = script.press(&[MORE, KeyCode::Enter, KeyCode::Char('c')]);
+    let command = "aws eks update-nodegroup-config --cluster-name prod --nodegroup-name spot-a --scaling-config \
+                   desiredSize=4 --region eu-west-1";
+    assert_eq!(copied, [Effect::Copy(command.to_owned())]);
+    assert!(script.model.dialog.is_some(), "copying is not leaving");
+}
+
+#[test]
+fn a_group_that_changed_or_went_meanwhile_is_left_alone() {
+    let mut script = script();
+    script.press(&[MORE, KeyCode::Enter]);
+    script.group("spot-a", |row| {
+        row.desired = Some(6);
+        row.asg.as_mut().unwrap().desired = Some(6);
+    });
+    refresh(&mut script.model);
+    assert_eq!(blocked(&script), "it changed meanwhile: desired 3 → 6; leave, and look again");
+    assert_eq!(script.press(&[YES]), []);
+
+    let mut script = self::script();
+    script.press(&[MORE, KeyCode::Enter]);
+    script.rows(NodeGroup::ID, |_| crate::store::table::Changes::<Row> {
+        changes: vec![crate::store::table::Change::Remove(Uid::hashed(&[b"spot-a"]))],
+        ..Default::default()
+    });
+    assert_eq!(script.press(&[YES]), []);
+    assert_eq!(blocked(&script), "spot-a is gone");
+}
+
+#[test]
+fn no_other_key_gets_past_the_dialog() {
+    let mut script = script();
+    script.press(&[MORE, KeyCode::Enter]);
+    assert_eq!(script.press(&[KeyCode::Char(':'), KeyCode::Char('?'), KeyCode::Char('g')]), []);
+    assert!(script.model.prompt.is_none() && script.model.dialog.is_some() && script.model.views.len() == 1);
+}
+
+#[test]
+fn a_session_that_only_reads_shows_what_would_be_sent() {
+    let mut script = script();
+    script.model.read_only = true;
+    script.press(&[MORE, KeyCode::Enter]);
+    assert_eq!(blocked(&script), "this session is read-only: nothing is sent");
+    assert_eq!(script.press(&[YES]), []);
+    assert_eq!(script.press(&[KeyCode::Char('c')]).len(), 1);
+}
+
+#[test]
+fn a_protected_cluster_wants_its_name_typed() {
+    let mut script = script();
+    script.model.config.safety.protected = vec!["dem?".to_owned()];
+    script.press(&[MORE, KeyCode::Enter]);
+    assert_eq!(script.press(&[YES]), []);
+    assert!(is_typing(&script.model));
+    let name = |text: &str| text.chars().map(KeyCode::Char).collect::<Vec<_>>();
+    assert_eq!(script.press(&name("deny")), [], "y is a letter now");
+    assert_eq!(script.press(&[KeyCode::Enter]), [], "that is not its name");
+    script.press(&[KeyCode::Backspace, KeyCode::Backspace]);
+    script.press(&name("mo"));
+    assert_eq!(script.press(&[KeyCode::Enter]), sent("spot-a", to(4)));
+}
+
+#[test]
+fn what_cannot_be_scaled_says_why() {
+    let mut script = script();
+    script.group("spot-a", |row| row.fixed = "Fargate starts a node for each pod");
+    for key in [MORE, FEWER, KeyCode::Char('s')] {
+        assert_eq!(script.press(&[key]), []);
+        assert!(last_note(&script).contains("Fargate starts a node for each pod"), "{}", last_note(&script));
+        assert!(script.model.dialog.is_none());
+    }
+    script.group("spot-a", |row| {
+        row.desired = None;
+        row.asg = None;
+    });
+    script.press(&[MORE]);
+    assert!(last_note(&script).contains("is not known"), "{}", last_note(&script));
+}
+
+#[test]
+fn a_refusal_is_noted_and_the_group_is_free_again() {
+    let mut script = script();
+    script.press(&[MORE, KeyCode::Enter, YES]);
+    let problem = Problem::new("AWS is busy with it").because("ResourceInUseException");
+    let group = Uid::hashed(&[b"spot-a"]);
+    update::message(&mut script.model, Message::Changed { group, name: "spot-a".to_owned(), result: Err(problem) });
+    assert!(last_note(&script).contains("ResourceInUseException"));
+    assert_eq!(script.press(&[MORE, KeyCode::Enter, YES]), sent("spot-a", to(4)));
+}

@@ -1,0 +1,4 @@
+//! Changes: what they would mean and what is to be sent, worked out from data before anything happens. Pure; whoever
+//! sends them is among the sources.
+
+pub mod scale;

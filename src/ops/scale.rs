@@ -1,0 +1,326 @@
+//! Another size for a node group: what it costs, what stands in its way, who will undo it, and the request to send. A
+//! function of the group's facts, the size that is wished for and the time.
+
+use crate::{
+    kinds::nodegroup::{Make, Row},
+    sources::aws::{change::Change, eks::Scaling},
+    store::value::Health,
+    util::age,
+};
+
+/// Hours in a month, as AWS's calculator has them.
+const MONTH: f64 = 730.0;
+/// Addresses that a node takes with its pods, roughly: those of one network interface (amazon-vpc-cni-k8s).
+const ADDRESSES: u32 = 10;
+
+/// What the plan is made from.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    pub name: &'a str,
+    pub row: &'a Row,
+    /// Pods on each of its nodes; none where that is not known.
+    pub pods: Option<&'a [u32]>,
+    /// The context, for kubectl.
+    pub context: &'a str,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+/// What the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    pub size: u32,
+    /// Move min or max along.
+    pub bounds: bool,
+}
+
+/// One line of what there is to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub label: &'static str,
+    /// `Ok` is a fact, `Warn` and `Bad` are reasons to think again, `Unknown` is what could not be found out.
+    pub health: Health,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub from: Option<u32>,
+    pub to: u32,
+    /// Bounds as they are, and as they will be.
+    pub min: (Option<u32>, Option<u32>),
+    pub max: (Option<u32>, Option<u32>),
+    pub lines: Vec<Line>,
+    /// The same for a shell; empty where there is none.
+    pub command: String,
+    /// What to send, or why it cannot be.
+    pub change: Result<Change, String>,
+}
+
+/// Works out what a size means.
+pub fn plan(facts: Facts<'_>, wish: Wish) -> Plan {
+    let row = facts.row;
+    let from = row.wanted();
+    let (min, max) = bounds(row, wish, from);
+    let mut lines = Vec::new();
+    let mut say = |label, health, text: String| lines.push(Line { label, health, text });
+    cost(facts, wish, from, &mut say);
+    room(row, wish, from, &mut say);
+    others(facts, wish, from, &mut say);
+    pods(facts, wish, from, &mut say);
+    for doubt in &row.doubts {
+        say("unknown", Health::Unknown, doubt.clone());
+    }
+    let change = change(facts, wish, from, min, max);
+    let command = change.as_ref().map_or(String::new(), |change| command(facts, change));
+    Plan { from, to: wish.size, min: (row.min, min), max: (row.max, max), lines, command, change }
+}
+
+/// The bounds to go with the wish, where they may be moved.
+fn bounds(row: &Row, wish: Wish, from: Option<u32>) -> (Option<u32>, Option<u32>) {
+    if !wish.bounds || !matches!(row.make, Make::Managed | Make::Own) {
+        return (row.min, row.max);
+    }
+    let raised = row.autoscaled && from.is_some_and(|from| wish.size > from);
+    let min = row.min.map(|min| if raised { min.max(wish.size) } else { min.min(wish.size) });
+    // EKS wants a max of one at least.
+    (min, row.max.map(|max| max.max(wish.size).max(1)))
+}
+
+/// What to send, if it can be.
+fn change(
+    facts: Facts<'_>,
+    wish: Wish,
+    from: Option<u32>,
+    min: Option<u32>,
+    max: Option<u32>,
+) -> Result<Change, String> {
+    let row = facts.row;
+    if !row.fixed.is_empty() {
+        return Err(row.fixed.to_owned());
+    }
+    let Some(from) = from else { return Err("how many nodes it wants now is not known".to_owned()) };
+    match &*row.status {
+        "UPDATING" => {
+            let what = row.update.as_ref().map_or(String::new(), |update| format!(" ({update})"));
+            return Err(format!("EKS is updating this group{what} and refuses another change until that has ended"));
+        }
+        "CREATING" | "DELETING" => return Err(format!("EKS is {} this group", row.status.to_lowercase())),
+        _ => {}
+    }
+    if let Some(max) = max.filter(|max| wish.size > *max) {
+        return Err(format!("{} is above max {max}; m moves max along", wish.size));
+    }
+    if let Some(min) = min.filter(|min| wish.size < *min) {
+        return Err(format!("{} is below min {min}; m moves min along", wish.size));
+    }
+    let moved = |before: Option<u32>, after: Option<u32>| after.filter(|_| before != after);
+    let (min, max) = (moved(row.min, min), moved(row.max, max));
+    if from == wish.size && min.is_none() && max.is_none() {
+        return Err(format!("it wants {from} already"));
+    }
+    match (row.make, &row.place, &row.asg) {
+        (Make::Managed, Some(place), _) => Ok(Change::Nodegroup {
+            cluster: place.cluster.clone(),
+            name: facts.name.to_owned(),
+            scaling: Scaling { min, max, desired: Some(wish.size) },
+        }),
+        (Make::Own, Some(_), Some(asg)) => Ok(Change::AutoScalingGroup {
+            name: asg.name.clone(),
+            scaling: Scaling { min, max, desired: Some(wish.size) },
+        }),
+        (Make::Karpenter | Make::Auto, ..) => Ok(Change::NodePool { name: facts.name.to_owned(), replicas: wish.size }),
+        _ => Err("where AWS keeps this group is not known".to_owned()),
+    }
+}
+
+/// The same for a shell.
+fn command(facts: Facts<'_>, change: &Change) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |these: &[&str]| words.extend(these.iter().map(|word| quoted(word)));
+    let sizes = |scaling: &Scaling, names: [&str; 3]| -> Vec<(String, u32)> {
+        let all = [scaling.min, scaling.max, scaling.desired];
+        names.into_iter().zip(all).filter_map(|(name, size)| Some((name.to_owned(), size?))).collect()
+    };
+    match change {
+        Change::Nodegroup { cluster, name, scaling } => {
+            add(&["aws", "eks", "update-nodegroup-config", "--cluster-name", cluster, "--nodegroup-name", name]);
+            let sizes = sizes(scaling, ["minSize", "maxSize", "desiredSize"]);
+            let sizes: Vec<String> = sizes.iter().map(|(name, size)| format!("{name}={size}")).collect();
+            add(&["--scaling-config", &sizes.join(",")]);
+        }
+        Change::AutoScalingGroup { name, scaling: Scaling { min: None, max: None, desired } } => {
+            let desired = desired.unwrap_or_default().to_string();
+            add(&["aws", "autoscaling", "set-desired-capacity", "--auto-scaling-group-name", name]);
+            add(&["--desired-capacity", &desired, "--no-honor-cooldown"]);
+        }
+        Change::AutoScalingGroup { name, scaling } => {
+            add(&["aws", "autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", name]);
+            for (option, size) in sizes(scaling, ["--min-size", "--max-size", "--desired-capacity"]) {
+                add(&[&option, &size.to_string()]);
+            }
+        }
+        Change::NodePool { name, replicas } => {
+            add(&["kubectl", "--context", facts.context, "scale", "nodepool", name, "--replicas"]);
+            add(&[&replicas.to_string()]);
+        }
+    }
+    if let Some(place) = facts.row.place.as_ref().filter(|_| !matches!(change, Change::NodePool { .. })) {
+        add(&["--region", &place.region]);
+        if let Some(profile) = &place.profile {
+            add(&["--profile", profile]);
+        }
+    }
+    words.join(" ")
+}
+
+/// For a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn cost(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) {
+    let row = facts.row;
+    let Some(from) = from.filter(|from| *from != wish.size) else { return };
+    if matches!(row.make, Make::Karpenter | Make::Auto | Make::Fargate) {
+        say("cost", Health::Unknown, "not known: the pool chooses instance types when it needs nodes".to_owned());
+        return;
+    }
+    let nodes = f64::from(wish.size) - f64::from(from);
+    let range = |spot| row.prices.range(&row.types, spot).filter(|_| !row.types.is_empty());
+    let spot = row.spot == Some(true);
+    let Some(prices) = range(spot) else {
+        let why = match (&row.prices.doubt, &row.types[..]) {
+            (Some(doubt), _) => doubt.clone(),
+            (None, []) => "the launch template decides on the instance types".to_owned(),
+            (None, types) => format!("no price of {} has come", types.join(", ")),
+        };
+        say("cost", Health::Unknown, format!("not known: {why}"));
+        return;
+    };
+    let old = row
+        .prices
+        .asked(&row.types, spot)
+        .map_or_else(String::new, |at| format!(", {} old", age::human(facts.now - at)));
+    let mut basis = format!("{}{old}, instances alone", if spot { "spot" } else { "list" });
+    if row.spot.is_none() {
+        basis.push_str(", if they are on demand");
+    }
+    if let Some(list) = range(false).filter(|_| spot) {
+        basis = format!("{basis}; on demand {}/h", span(nodes, list));
+    }
+    let month = (prices.0 * MONTH, prices.1 * MONTH);
+    say("cost", Health::Ok, format!("{}/h   {}/month   ({basis})", span(nodes, prices), span(nodes, month)));
+}
+
+/// `+$0.62`, or `+$0.62 to $0.80`, for so many nodes.
+fn span(nodes: f64, (low, high): (f64, f64)) -> String {
+    let dollars = |price: f64| {
+        let sum = price * nodes.abs();
+        if sum >= 100.0 { format!("${sum:.0}") } else { format!("${sum:.2}") }
+    };
+    let sign = if nodes < 0.0 { '−' } else { '+' };
+    let (low, high) = (dollars(low), dollars(high));
+    if low == high { format!("{sign}{low}") } else { format!("{sign}{low} to {high}") }
+}
+
+fn room(row: &Row, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) {
+    let Some(more) = from.and_then(|from| wish.size.checked_sub(from)).filter(|more| *more > 0) else { return };
+    if !matches!(row.make, Make::Managed | Make::Own) {
+        return;
+    }
+    let subnets = match &row.subnets {
+        Ok(subnets) if !subnets.is_empty() => subnets,
+        Ok(_) => return say("room", Health::Unknown, "which subnets it uses is not known".to_owned()),
+        Err(why) => return say("room", Health::Unknown, format!("how many addresses are free is not known: {why}")),
+    };
+    let each = more.div_ceil(u32::try_from(subnets.len()).unwrap_or(u32::MAX)) * ADDRESSES;
+    let mut health = Health::Ok;
+    let words: Vec<String> = subnets
+        .iter()
+        .map(|subnet| {
+            // `eu-west-1a` is `1a` to everybody who is there.
+            let zone = subnet.zone.rsplit('-').next().unwrap_or(&subnet.zone);
+            match subnet.free {
+                Some(free) if free < each => {
+                    health = health.min(Health::Warn);
+                    format!("{zone} {free} free IPs, about {each} needed")
+                }
+                Some(free) => format!("{zone} {free} free IPs"),
+                None => format!("{zone} ?"),
+            }
+        })
+        .collect();
+    say("room", health, words.join("   "));
+}
+
+/// Who else has a hand in the size.
+fn others(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) {
+    let row = facts.row;
+    let Some(from) = from else { return };
+    let (up, down) = (wish.size > from, wish.size < from);
+    if row.autoscaled && up {
+        let text = if wish.bounds {
+            "cluster-autoscaler manages this group; the raised min keeps it from undoing this".to_owned()
+        } else {
+            "cluster-autoscaler manages this group: it may undo this after 10 min; m raises min, which keeps it"
+                .to_owned()
+        };
+        say("note", Health::Warn, text);
+    } else if row.autoscaled && down {
+        let text = "cluster-autoscaler manages this group: it adds nodes again as soon as pods wait for them";
+        say("note", Health::Warn, text.to_owned());
+    }
+    if let Some(asg) = &row.asg {
+        for (process, matters) in [("Launch", up), ("Terminate", down)] {
+            if matters && asg.suspended.iter().any(|suspended| suspended == process) {
+                let text = format!("{process} is suspended on {}: nothing will happen until it is resumed", asg.name);
+                say("note", Health::Bad, text);
+            }
+        }
+    }
+    match &row.schedules {
+        Ok(schedules) => {
+            for schedule in schedules {
+                say("schedule", Health::Warn, format!("{schedule}; it will change the size again"));
+            }
+        }
+        Err(why) if matches!(row.make, Make::Managed | Make::Own) => {
+            say("schedule", Health::Unknown, format!("whether a schedule changes the size is not known: {why}"));
+        }
+        Err(_) => {}
+    }
+    if let Some((at, failure)) = row.failure.as_ref().filter(|_| up) {
+        say("failed", Health::Bad, format!("{} ago: {failure}", age::human(facts.now - at)));
+    }
+}
+
+/// What goes with the nodes that go.
+fn pods(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) {
+    let Some(fewer) = from.and_then(|from| from.checked_sub(wish.size)).filter(|fewer| *fewer > 0) else { return };
+    let nodes = if fewer == 1 { "the node that".to_owned() } else { format!("the {fewer} nodes that") };
+    let (who, rule) = match facts.row.make {
+        Make::Karpenter | Make::Auto => ("Karpenter", "it respects disruption budgets"),
+        _ => ("AWS", "it does not respect disruption budgets, and does not tell which before"),
+    };
+    match facts.pods {
+        Some(pods) => {
+            let mut pods = pods.to_vec();
+            pods.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+            let most: u32 = pods.iter().take(fewer as usize).sum();
+            if most == 0 {
+                return say("pods", Health::Ok, format!("none run on {nodes} {who} picks"));
+            }
+            say("pods", Health::Warn, format!("up to {most} go with {nodes} {who} picks: {rule}"));
+        }
+        None => say("pods", Health::Unknown, format!("not known how many go with {nodes} {who} picks: {rule}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Answers of AWS as rows of the table of node groups. Pure: what was not said stays unknown.
+
+use super::ask::{Answers, Managed, doubt, parameter};
+use crate::{
+    kinds::nodegroup::{AWS_PART, Asg, Instance, Make, Release, Row},
+    sources::aws::{
+        autoscaling::{self, Scheduled},
+        eks::FargateProfile,
+        error::AwsError,
+    },
+    store::{
+        intern::Interner,
+        table::{Meta, Span, Uid},
+    },
+};
+
+/// Keys that say nothing to Fargate.
+const FARGATE: &str = "Fargate starts a node for each pod that its profile selects: scale the workload instead";
+/// Tags of Auto Scaling groups.
+const AUTOSCALED: &str = "k8s.io/cluster-autoscaler/enabled";
+const MANAGED: &str = "eks:nodegroup-name";
+const EKSCTL: &str = "alpha.eksctl.io/nodegroup-name";
+
+/// Every group that the answers tell of.
+pub fn of(answers: &Answers, names: &mut String, interner: &mut Interner) -> Vec<(Meta, Row)> {
+    let mut rows = Vec::new();
+    let mut meta = |uid: Uid, name: &str, created: Option<jiff::Timestamp>, interner: &mut Interner| Meta {
+        uid,
+        name: Span::push(names, name),
+        owner_name: interner.text(AWS_PART),
+        created: crate::kinds::seconds(created.map(jiff::Timestamp::as_second)),
+        ..Meta::default()
+    };
+    for it in answers.managed.iter().flatten() {
+        let created = it.group.as_ref().ok().and_then(|group| group.created_at);
+        // A group that is made anew under the same name is another one.
+        let arn = it.group.as_ref().map_or("", |group| &group.nodegroup_arn);
+        let uid = Uid::hashed(&[b"managed", it.name.as_bytes(), arn.as_bytes()]);
+        rows.push((meta(uid, &it.name, created, interner), managed(answers, it, interner)));
+    }
+    for group in own(answers) {
+        let name = tag(group, EKSCTL).unwrap_or(&group.name);
+        let uid = Uid::hashed(&[b"asg", group.arn.as_bytes(), group.name.as_bytes()]);
+        rows.push((meta(uid, name, group.created, interner), own_row(answers, group, name, interner)));
+    }
+    for (name, profile) in answers.fargate.iter().flatten() {
+        let created = profile.as_ref().ok().and_then(|profile| profile.created_at);
+        let uid = Uid::hashed(&[b"fargate", name.as_bytes()]);
+        rows.push((meta(uid, name, created, interner), fargate(answers, name, profile, interner)));
+    }
+    rows
+}
+
+/// The groups that are no managed group's.
+fn own(answers: &Answers) -> impl Iterator<Item = &autoscaling::Group> {
+    let managed = |group: &&autoscaling::Group| {
+        let named = answers.managed.iter().flatten().filter_map(|it| it.group.as_ref().ok());
+        let mut names = named.flat_map(|it| &it.resources.auto_scaling_groups);
+        tag(group, MANAGED).is_some() || names.any(|it| it.name == group.name)
+    };
+    answers.asgs.iter().flatten().filter(move |group| !managed(group))
+}
+
+fn tag<'a>(group: &'a autoscaling::Group, key: &str) -> Option<&'a str> {
+    group.tags.iter().find(|tag| tag.key == key).map(|tag| &*tag.value)
+}
+
+fn managed(answers: &Answers, it: &Managed, interner: &mut Interner) -> Row {
+    let mut row = row(answers, &it.name, Make::Managed, interner);
+    row.doubts.clone_from(&answers.doubts);
+    let group = match &it.group {
+        Ok(group) => group,
+        Err(error) => {
+            row.doubts.push(doubt(error));
+            row.fixed = "what EKS says of this group is not known";
+            return row;
+        }
+    };
+    let details = &answers.details;
+    row.min = group.scaling_config.min;
+    row.max = group.scaling_config.max;
+    row.desired = group.scaling_config.desired;
+    row.types.clone_from(&group.instance_types);
+    row.spot = match group.capacity_type.as_deref() {
+        Some("SPOT") => Some(true),
+        Some("ON_DEMAND") => Some(false),
+        _ => None,
+    };
+    row.status.clone_from(&group.status);
+    row.issues = group.health.issues.iter().map(|issue| format!("{}: {}", issue.code, issue.message)).collect();
+    row.update = it.update.as_ref().map(|update| format!("{} {}", update.kind, update.id));
+    row.release = Release {
+        own: group.release_version.clone().unwrap_or_default(),
+        newest: parameter(group).and_then(|name| details.releases.known.as_ref()?.get(&name).cloned()),
+        drifted: None,
+    };
+    subnets(&mut row, answers, &group.subnets);
+    let named = group.resources.auto_scaling_groups.first();
+    if let Some(named) = named
+        && let Ok(asgs) = &answers.asgs
+    {
+        match asgs.iter().find(|asg| asg.name == named.name) {
+            Some(found) => of_asg(&mut row, answers, found, interner),
+            None => row.doubts.push(format!("Auto Scaling group {} not found", named.name)),
+        }
+    }
+    row
+}
+
+fn own_row(answers: &Answers, group: &autoscaling::Group, name: &str, interner: &mut Interner) -> Row {
+    let mut row = row(answers, name, Make::Own, interner);
+    (row.min, row.max, row.desired) = (group.min, group.max, group.desired);
+    of_asg(&mut row, answers, group, interner);
+    let mut types: Vec<String> = group.instances.iter().filter_map(|it| it.instance_type.clone()).collect();
+    types.extend(group.instance_types.iter().cloned());
+    types.sort_unstable();
+    types.dedup();
+    row.types = types;
+    subnets(&mut row, answers, &group.subnets);
+    if group.operator.is_some() {
+        row.fixed = "another service of AWS operates this group, and only it may change it";
+    }
+    row
+}
+
+fn fargate(answers: &Answers, name: &str, profile: &Result<FargateProfile, AwsError>, interner: &mut Interner) -> Row {
+    let mut row = row(answers, name, Make::Fargate, interner);
+    row.fixed = FARGATE;
+    match profile {
+        Ok(profile) => {
+            row.status.clone_from(&profile.status);
+            row.issues = profile.health.issues.iter().map(|it| format!("{}: {}", it.code, it.message)).collect();
+            subnets(&mut row, answers, &profile.subnets);
+        }
+        Err(error) => row.doubts.push(doubt(error)),
+    }
+    row
+}
+
+fn row(answers: &Answers, name: &str, make: Make, interner: &mut Interner) -> Row {
+    Row {
+        place: Some(answers.place.clone()),
+        prices: answers.details.prices.clone(),
+        at: answers.at,
+        ..Row::new(interner.text(name), make)
+    }
+}
+
+fn of_asg(row: &mut Row, answers: &Answers, group: &autoscaling::Group, interner: &mut Interner) {
+    row.failure = answers.failures.get(&group.name).cloned();
+    row.autoscaled = tag(group, AUTOSCALED).is_some();
+    let scheduled = answers.details.schedules.known.as_ref().and_then(|known| known.get(&group.name));
+    match (scheduled, answers.details.doubts.get("schedules")) {
+        (Some(actions), _) => row.schedules = Ok(actions.iter().map(schedule).collect()),
+        (None, Some(doubt)) => row.schedules = Err(doubt.clone()),
+        (None, None) => {}
+    }
+    let instance = |it: &autoscaling::Instance| Instance {
+        id: interner.text(&it.id),
+        instance_type: it.instance_type.clone().unwrap_or_default(),
+        zone: it.zone.clone(),
+        ending: it.lifecycle.starts_with("Terminat") || it.lifecycle.starts_with("Detach"),
+    };
+    // Instances of a warm pool wait outside of the group.
+    let inside = group.instances.iter().filter(|it| !it.lifecycle.starts_with("Warmed"));
+    row.asg = Some(Asg {
+        name: group.name.clone(),
+        min: group.min,
+        max: group.max,
+        desired: group.desired,
+        instances: inside.map(instance).collect(),
+        suspended: group.suspended.clone(),
+        operator: group.operator.clone(),
+    });
+}
+
+fn schedule(action: &Scheduled) -> String {
+    let size = |word: &str, size: Option<u32>| size.map(|size| format!("{word} {size}"));
+    let sizes: Vec<String> = [size("min", action.min), size("desired", action.desired), size("max", action.max)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let when = match (action.start, &action.recurrence) {
+        (Some(start), _) => format!(" next {}", start.strftime("%Y-%m-%d %H:%M UTC")),
+        (None, Some(cron)) => format!(" at {cron}"),
+        (None, None) => String::new(),
+    };
+    format!("{}: {}{when}", action.name, sizes.join(", "))
+}
+
+/// The subnets of a group, where they are known.
+fn subnets(row: &mut Row, answers: &Answers, ids: &[String]) {
+    match (&answers.details.subnets.known, answers.details.doubts.get("subnets")) {
+        (Some(known), _) => row.subnets = Ok(ids.iter().filter_map(|id| known.get(id).cloned()).collect()),
+        (None, Some(doubt)) => row.subnets = Err(doubt.clone()),
+        (None, None) => {}
+    }
+}
