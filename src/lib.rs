@@ -45,9 +45,10 @@
 //!   ([`store::intern::Fresh`]), so the world needs no lock to read and ids agree because batches are applied in order.
 //! - **Every list begins with a small page.** It fills the screen and counts the rest; a cluster's very first measures the
 //!   link before it is decided how to load the rest: WatchList where the link is fast, compressed pages where it is not.
-//! - **No generated AWS clients.** Some thirty calls go through one signed client of 200 lines; the SDK's crate for EKS
-//!   alone has 129,000, and the build would take minutes longer. Credentials are our own too: a context's come from its
-//!   kubeconfig entry, which the SDK's chain cannot be given, and each way they fail has its way out.
+//! - **One generated AWS client.** EKS is asked by its own crate, which runs on our connections with our credentials and
+//!   without retries of its own ([`sources::aws`]); some thirty calls to other services go through one signed client of 200
+//!   lines, since their crates would take minutes to build. Credentials are our own: a context's come from its kubeconfig
+//!   entry, which the SDK's chain cannot be given, a code can be asked for, and each way they fail has its way out.
 //! - **Identity, not position.** Cursor and marks hold uids; slots of a table are reused only after every lens has seen
 //!   them go.
 //! - **Keys draw at once, data at most 30 times a second, an idle screen never.** Frames that no key asked for take no more

@@ -1,18 +1,16 @@
-//! The signed client: one call to one service, in the three protocols that they speak, with typed errors. It signs, renews
+//! The signed client: one call to one service, in the two protocols that they speak, with typed errors. It signs, renews
 //! expired credentials once, and refuses changes of a read-only session. Which calls there are is the facades' matter;
 //! when they are made and how often is their callers'.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Request, header};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::credentials::Credentials;
 use super::endpoint::{STS, Service};
 use super::error::{AwsError, ErrorKind};
-use super::exchange::{Reply, escaped, form};
+use super::exchange::{Reply, form};
 use super::session::AwsSession;
 use super::sign::signed;
 use super::xml::Node;
@@ -23,58 +21,25 @@ pub(super) struct Call {
     service: Service,
     operation: &'static str,
     region: String,
-    method: Method,
-    /// Path and query.
-    path: String,
     content_type: &'static str,
     target: Option<String>,
     body: Bytes,
 }
 
 impl Call {
-    /// `restJson`: EKS. `path` is made with [`path`], the query of pairs.
-    pub fn rest(
-        service: Service,
-        operation: &'static str,
-        method: Method,
-        path: String,
-        query: &[(&str, &str)],
-    ) -> Self {
-        let query = form(query.iter().copied());
-        Self {
-            service,
-            operation,
-            region: String::new(),
-            method,
-            path: if query.is_empty() { path } else { format!("{path}?{query}") },
-            content_type: "application/json",
-            target: None,
-            body: Bytes::new(),
-        }
-    }
-
-    pub fn with_body(mut self, body: &serde_json::Value) -> Self {
-        self.body = Bytes::from(body.to_string());
-        self
-    }
-
     /// JSON 1.1: SSM and Pricing.
     pub fn json(service: Service, operation: &'static str, body: &serde_json::Value) -> Self {
         let target = Some(format!("{}.{operation}", service.version));
-        let call = Self::rest(service, operation, Method::POST, "/".to_owned(), &[]).with_body(body);
-        Self { target, content_type: "application/x-amz-json-1.1", ..call }
+        let body = Bytes::from(body.to_string());
+        Self { service, operation, region: String::new(), content_type: "application/x-amz-json-1.1", target, body }
     }
 
     /// The query protocol: EC2, Auto Scaling, STS.
     pub fn query(service: Service, operation: &'static str, parameters: &Parameters) -> Self {
         let pairs = parameters.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let body = form([("Action", operation), ("Version", service.version)].into_iter().chain(pairs));
-        let call = Self::rest(service, operation, Method::POST, "/".to_owned(), &[]);
-        Self { content_type: "application/x-www-form-urlencoded; charset=utf-8", body: Bytes::from(body), ..call }
-    }
-
-    pub fn operation(&self) -> &'static str {
-        self.operation
+        let body = form([("Action", operation), ("Version", service.version)].into_iter().chain(pairs)).into();
+        let content_type = "application/x-www-form-urlencoded; charset=utf-8";
+        Self { service, operation, region: String::new(), content_type, target: None, body }
     }
 
     /// In a region other than the session's: price lists are kept in few.
@@ -86,21 +51,14 @@ impl Call {
     #[expect(clippy::result_large_err, reason = "one move for each call over a network")]
     fn request(&self, url: &str, credentials: &Credentials, now: Timestamp) -> Result<Request<Bytes>, AwsError> {
         let bad = |why: &dyn std::fmt::Display| AwsError::unreadable(self.service, self.operation, &self.region, why);
-        let mut request = Request::builder().method(&self.method).uri(format!("{url}{}", self.path));
-        if !self.body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        }
+        let content_type = HeaderValue::from_static(self.content_type);
+        let mut request = Request::post(format!("{url}/")).header(header::CONTENT_TYPE, content_type);
         if let Some(target) = &self.target {
             request = request.header("x-amz-target", target);
         }
         let request = request.body(self.body.clone()).map_err(|error| bad(&error))?;
         signed(request, credentials, self.service.name, &self.region, now).map_err(|problem| bad(&problem))
     }
-}
-
-/// The segments of a path, each escaped.
-pub(super) fn path(segments: &[&str]) -> String {
-    segments.iter().flat_map(|segment| ["/".to_owned(), escaped(segment)]).collect()
 }
 
 /// Parameters of the query protocol.
@@ -148,30 +106,42 @@ fn only_reads(operation: &str) -> bool {
 }
 
 impl AwsSession {
-    /// Sends a call and gives the answer's text.
-    pub(super) async fn call(&self, mut call: Call) -> Result<Reply, AwsError> {
-        if call.region.is_empty() {
-            call.region = self.region().to_owned();
-        }
-        let fail = |kind| AwsError::new(call.service, call.operation, &call.region, kind);
-        if self.chosen_region().is_none() && call.service != STS {
+    /// Has an attempt made with the current credentials, and once more with others where AWS calls them expired. What a
+    /// session that only reads may not do is refused before.
+    pub(super) async fn signed_in<T>(
+        &self,
+        service: Service,
+        operation: &'static str,
+        region: &str,
+        attempt: impl AsyncFn(&Credentials) -> Result<T, AwsError>,
+    ) -> Result<T, AwsError> {
+        let fail = |kind| AwsError::new(service, operation, region, kind);
+        if self.chosen_region().is_none() && service != STS {
             return Err(fail(ErrorKind::NoRegion));
         }
-        if self.read_only() && !only_reads(call.operation) {
+        if self.read_only() && !only_reads(operation) {
             return Err(fail(ErrorKind::ReadOnly));
         }
         let credentials = self.credentials().await.map_err(|failure| fail(ErrorKind::SignIn(failure)))?;
-        let first = self.attempt(&call, &credentials).await;
-        match first {
+        match attempt(&credentials).await {
             Err(error) if error.kind == ErrorKind::Expired => {
                 let renewed = self.renewed(&credentials).await.map_err(|failure| fail(ErrorKind::SignIn(failure)))?;
-                self.attempt(&call, &renewed).await
+                attempt(&renewed).await
             }
             outcome => outcome,
         }
     }
 
-    async fn attempt(&self, call: &Call, credentials: &Arc<Credentials>) -> Result<Reply, AwsError> {
+    /// Sends a call and gives the answer's text.
+    pub(super) async fn call(&self, mut call: Call) -> Result<Reply, AwsError> {
+        if call.region.is_empty() {
+            call.region = self.region().to_owned();
+        }
+        let send = async |credentials: &Credentials| self.attempt(&call, credentials).await;
+        self.signed_in(call.service, call.operation, &call.region, send).await
+    }
+
+    async fn attempt(&self, call: &Call, credentials: &Credentials) -> Result<Reply, AwsError> {
         let url = self.endpoints().url(call.service, &call.region);
         let request = call.request(&url, credentials, Timestamp::now())?;
         let reply = self.http().send(request).await;

@@ -1,25 +1,27 @@
-//! EKS as plain data: clusters, node groups, Fargate profiles, updates. Shapes are those of the EKS API Reference; what an
-//! endpoint leaves out stays unknown (`None`, empty), never 0. List calls give names only: each then needs a describe.
+//! EKS as plain data: clusters, node groups, Fargate profiles, updates, asked by AWS's own client (`aws-sdk-eks`). Shapes
+//! are those of the EKS API Reference; what an endpoint leaves out stays unknown (`None`, empty), never 0. List calls give
+//! names only: each then needs a describe.
+
+mod answers;
 
 use std::collections::BTreeMap;
 
-use http::Method;
+use aws_sdk_eks::Client;
+use aws_sdk_eks::error::SdkError;
+use aws_sdk_eks::types::NodegroupScalingConfig;
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
 
-use super::client::{Call, path};
 use super::endpoint::EKS;
 use super::error::AwsError;
+use super::sdk;
 use super::session::AwsSession;
 
-/// Pages of a list that are followed; a hundred names each.
+/// Pages of a list that are followed, and how many entries each has at most.
 const MOST_PAGES: usize = 100;
+const PAGE: i32 = 100;
 
 /// One cluster (`DescribeCluster`).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cluster {
     pub name: String,
     pub arn: String,
@@ -28,13 +30,11 @@ pub struct Cluster {
     /// Kubernetes' version, `1.33`.
     pub version: Option<String>,
     pub platform_version: Option<String>,
-    #[serde(deserialize_with = "instant")]
     pub created_at: Option<Timestamp>,
     /// The API server's URL; none while the cluster is being made, and for connected ones.
     pub endpoint: Option<String>,
     pub certificate_authority: Authority,
     pub role_arn: Option<String>,
-    #[serde(rename = "resourcesVpcConfig")]
     pub network: Network,
     pub kubernetes_network_config: KubernetesNetwork,
     pub logging: Logging,
@@ -47,13 +47,15 @@ pub struct Cluster {
     pub zonal_shift_config: Option<Enabled>,
     /// Auto Mode, where it is on.
     pub compute_config: Option<Compute>,
-    pub storage_config: Option<Value>,
+    /// Auto Mode's block storage.
+    pub storage_config: Option<Enabled>,
     pub deletion_protection: Option<bool>,
     pub control_plane_scaling_config: Option<ControlPlaneScaling>,
     /// Of clusters that EKS only knows, and does not run.
-    pub connector_config: Option<Value>,
-    pub outpost_config: Option<Value>,
-    pub remote_network_config: Option<Value>,
+    pub connector_config: Option<Connector>,
+    pub outpost_config: Option<Outpost>,
+    /// Of hybrid nodes.
+    pub remote_network_config: Option<RemoteNetwork>,
 }
 
 impl Cluster {
@@ -73,15 +75,13 @@ impl Cluster {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Authority {
     /// PEM in Base64.
     pub data: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Network {
     pub vpc_id: Option<String>,
     pub subnet_ids: Vec<String>,
@@ -92,116 +92,115 @@ pub struct Network {
     pub public_access_cidrs: Vec<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KubernetesNetwork {
     pub service_ipv4_cidr: Option<String>,
     pub service_ipv6_cidr: Option<String>,
     pub ip_family: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Logging {
     pub cluster_logging: Vec<LogSetup>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LogSetup {
     pub types: Vec<String>,
     pub enabled: Option<bool>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Identity {
     pub oidc: Option<Oidc>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Oidc {
     pub issuer: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Encryption {
-    pub resources: Vec<String>,
-    pub provider: BTreeMap<String, Value>,
+    /// The KMS key.
+    pub key_arn: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
     pub issues: Vec<Issue>,
 }
 
 /// What is wrong, as EKS has it, with the resources that it is about.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Issue {
-    #[serde(alias = "errorCode")]
     pub code: String,
-    #[serde(alias = "errorMessage")]
     pub message: String,
     pub resource_ids: Vec<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AccessConfig {
     /// `API`, `CONFIG_MAP` or `API_AND_CONFIG_MAP`.
     pub authentication_mode: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpgradePolicy {
     /// `STANDARD` or `EXTENDED`.
     pub support_type: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Enabled {
     pub enabled: Option<bool>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Compute {
     pub enabled: Option<bool>,
     pub node_pools: Vec<String>,
     pub node_role_arn: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ControlPlaneScaling {
     pub tier: Option<String>,
 }
 
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Connector {
+    /// Where the cluster is: `EKS_ANYWHERE`, `OPENSHIFT` …
+    pub provider: Option<String>,
+    pub role_arn: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outpost {
+    pub outpost_arns: Vec<String>,
+    pub control_plane_instance_type: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemoteNetwork {
+    pub node_cidrs: Vec<String>,
+    pub pod_cidrs: Vec<String>,
+}
+
 /// One Kubernetes version that EKS offers (`DescribeClusterVersions`).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClusterVersion {
     pub cluster_version: String,
     pub default_version: bool,
-    #[serde(deserialize_with = "instant")]
     pub release_date: Option<Timestamp>,
-    #[serde(deserialize_with = "instant")]
     pub end_of_standard_support_date: Option<Timestamp>,
-    #[serde(deserialize_with = "instant")]
     pub end_of_extended_support_date: Option<Timestamp>,
     /// STANDARD_SUPPORT, EXTENDED_SUPPORT or UNSUPPORTED.
     pub version_status: Option<String>,
 }
 
 /// One managed node group (`DescribeNodegroup`).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Nodegroup {
     pub nodegroup_name: String,
     pub nodegroup_arn: String,
@@ -211,9 +210,7 @@ pub struct Nodegroup {
     pub version: Option<String>,
     /// `1.33.4-20260815`; an AMI id where `ami_type` is CUSTOM.
     pub release_version: Option<String>,
-    #[serde(deserialize_with = "instant")]
     pub created_at: Option<Timestamp>,
-    #[serde(deserialize_with = "instant")]
     pub modified_at: Option<Timestamp>,
     pub ami_type: Option<String>,
     /// ON_DEMAND, SPOT or CAPACITY_BLOCK.
@@ -234,19 +231,14 @@ pub struct Nodegroup {
 }
 
 /// Bounds and wish of a group. The wish is EKS's copy; the truth is the Auto Scaling group's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scaling {
-    #[serde(rename = "minSize")]
     pub min: Option<u32>,
-    #[serde(rename = "maxSize")]
     pub max: Option<u32>,
-    #[serde(rename = "desiredSize")]
     pub desired: Option<u32>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taint {
     pub key: String,
     pub value: String,
@@ -254,44 +246,38 @@ pub struct Taint {
     pub effect: String,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpdateConfig {
     pub max_unavailable: Option<u32>,
     pub max_unavailable_percentage: Option<u32>,
     pub update_strategy: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LaunchTemplate {
     pub id: Option<String>,
     pub name: Option<String>,
     pub version: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {
     pub auto_scaling_groups: Vec<Named>,
     pub remote_access_security_group: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
     pub name: String,
 }
 
 /// One Fargate profile (`DescribeFargateProfile`).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FargateProfile {
     pub fargate_profile_name: String,
     pub fargate_profile_arn: String,
     pub cluster_name: String,
     pub status: String,
-    #[serde(deserialize_with = "instant")]
     pub created_at: Option<Timestamp>,
     pub pod_execution_role_arn: Option<String>,
     pub subnets: Vec<String>,
@@ -301,66 +287,70 @@ pub struct FargateProfile {
 }
 
 /// Pods of a namespace with these labels run on the profile; namespaces may hold `*` and `?`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selector {
     pub namespace: String,
     pub labels: BTreeMap<String, String>,
 }
 
 /// A change that EKS carries out (`DescribeUpdate`, and the answer to a change).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Update {
     pub id: String,
     /// InProgress, Failed, Cancelled or Successful.
     pub status: String,
-    #[serde(rename = "type")]
     pub kind: String,
     pub params: Vec<UpdateParam>,
-    #[serde(deserialize_with = "instant")]
     pub created_at: Option<Timestamp>,
     pub errors: Vec<Issue>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpdateParam {
-    #[serde(rename = "type")]
     pub kind: String,
     pub value: String,
 }
 
 /// Names of all clusters, connected ones too. Needs `eks:ListClusters`.
 pub async fn list_clusters(session: &AwsSession) -> Result<Vec<String>, AwsError> {
-    names(session, "ListClusters", &["clusters"], "clusters", &[("include", "all")]).await
+    let page = |eks: Client, next| eks.list_clusters().include("all").max_results(PAGE).set_next_token(next).send();
+    list(session, "ListClusters", page, |page| (page.clusters, page.next_token)).await
 }
 
 /// Needs `eks:DescribeCluster`.
 pub async fn describe_cluster(session: &AwsSession, name: &str) -> Result<Cluster, AwsError> {
-    one(session, "DescribeCluster", &["clusters", name], "cluster", &[]).await
+    let answer = ask(session, "DescribeCluster", |eks| eks.describe_cluster().name(name).send()).await?;
+    within(session, "DescribeCluster", answer.cluster)
 }
 
 /// All versions that EKS knows, with the end of their support. Needs `eks:DescribeClusterVersions`.
 pub async fn describe_cluster_versions(session: &AwsSession) -> Result<Vec<ClusterVersion>, AwsError> {
-    let query = [("includeAll", "true"), ("maxResults", "100")];
-    one(session, "DescribeClusterVersions", &["cluster-versions"], "clusterVersions", &query).await
+    let page = |eks: Client, next| {
+        eks.describe_cluster_versions().include_all(true).max_results(PAGE).set_next_token(next).send()
+    };
+    list(session, "DescribeClusterVersions", page, |page| (page.cluster_versions, page.next_token)).await
 }
 
 /// Names of the managed node groups. Needs `eks:ListNodegroups`.
 pub async fn list_nodegroups(session: &AwsSession, cluster: &str) -> Result<Vec<String>, AwsError> {
-    names(session, "ListNodegroups", &["clusters", cluster, "node-groups"], "nodegroups", &[]).await
+    let page =
+        |eks: Client, next| eks.list_nodegroups().cluster_name(cluster).max_results(PAGE).set_next_token(next).send();
+    list(session, "ListNodegroups", page, |page| (page.nodegroups, page.next_token)).await
 }
 
 /// Needs `eks:DescribeNodegroup`.
 pub async fn describe_nodegroup(session: &AwsSession, cluster: &str, name: &str) -> Result<Nodegroup, AwsError> {
-    one(session, "DescribeNodegroup", &["clusters", cluster, "node-groups", name], "nodegroup", &[]).await
+    let send = |eks: Client| eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name).send();
+    let answer = ask(session, "DescribeNodegroup", send).await?;
+    within(session, "DescribeNodegroup", answer.nodegroup)
 }
 
 /// Needs `eks:ListFargateProfiles`.
 pub async fn list_fargate_profiles(session: &AwsSession, cluster: &str) -> Result<Vec<String>, AwsError> {
-    let path = ["clusters", cluster, "fargate-profiles"];
-    names(session, "ListFargateProfiles", &path, "fargateProfileNames", &[]).await
+    let page = |eks: Client, next| {
+        eks.list_fargate_profiles().cluster_name(cluster).max_results(PAGE).set_next_token(next).send()
+    };
+    list(session, "ListFargateProfiles", page, |page| (page.fargate_profile_names, page.next_token)).await
 }
 
 /// Needs `eks:DescribeFargateProfile`.
@@ -369,8 +359,9 @@ pub async fn describe_fargate_profile(
     cluster: &str,
     name: &str,
 ) -> Result<FargateProfile, AwsError> {
-    let path = ["clusters", cluster, "fargate-profiles", name];
-    one(session, "DescribeFargateProfile", &path, "fargateProfile", &[]).await
+    let send = |eks: Client| eks.describe_fargate_profile().cluster_name(cluster).fargate_profile_name(name).send();
+    let answer = ask(session, "DescribeFargateProfile", send).await?;
+    within(session, "DescribeFargateProfile", answer.fargate_profile)
 }
 
 /// Ids of the updates of a cluster, or of one of its node groups. Needs `eks:ListUpdates`.
@@ -379,8 +370,11 @@ pub async fn list_updates(
     cluster: &str,
     nodegroup: Option<&str>,
 ) -> Result<Vec<String>, AwsError> {
-    let query: Vec<_> = nodegroup.map(|name| ("nodegroupName", name)).into_iter().collect();
-    names(session, "ListUpdates", &["clusters", cluster, "updates"], "updateIds", &query).await
+    let page = |eks: Client, next| {
+        let call = eks.list_updates().name(cluster).set_nodegroup_name(nodegroup.map(str::to_owned));
+        call.max_results(PAGE).set_next_token(next).send()
+    };
+    list(session, "ListUpdates", page, |page| (page.update_ids, page.next_token)).await
 }
 
 /// Needs `eks:DescribeUpdate`.
@@ -390,8 +384,12 @@ pub async fn describe_update(
     nodegroup: Option<&str>,
     id: &str,
 ) -> Result<Update, AwsError> {
-    let query: Vec<_> = nodegroup.map(|name| ("nodegroupName", name)).into_iter().collect();
-    one(session, "DescribeUpdate", &["clusters", cluster, "updates", id], "update", &query).await
+    let send = |eks: Client| {
+        let call = eks.describe_update().name(cluster).update_id(id);
+        call.set_nodegroup_name(nodegroup.map(str::to_owned)).send()
+    };
+    let answer = ask(session, "DescribeUpdate", send).await?;
+    within(session, "DescribeUpdate", answer.update)
 }
 
 /// Changes bounds and wish of a managed group in one request; what is `None` stays. `token` is one for each confirmed
@@ -403,84 +401,57 @@ pub async fn update_nodegroup_config(
     scaling: Scaling,
     token: &str,
 ) -> Result<Update, AwsError> {
-    let sizes = [("minSize", scaling.min), ("maxSize", scaling.max), ("desiredSize", scaling.desired)];
-    let sizes = sizes.into_iter().filter_map(|(key, size)| Some((key.to_owned(), json!(size?)))).collect();
-    let body = json!({ "scalingConfig": Value::Object(sizes), "clientRequestToken": token });
-    let segments = path(&["clusters", cluster, "node-groups", name, "update-config"]);
-    let call = Call::rest(EKS, "UpdateNodegroupConfig", Method::POST, segments, &[]).with_body(&body);
-    within(session, call, "update").await
+    // A size beyond what the API has a number for is one that it refuses.
+    let size = |size: Option<u32>| size.map(|size| i32::try_from(size).unwrap_or(i32::MAX));
+    let sizes = NodegroupScalingConfig::builder()
+        .set_min_size(size(scaling.min))
+        .set_max_size(size(scaling.max))
+        .set_desired_size(size(scaling.desired))
+        .build();
+    let send = |eks: Client| {
+        let call = eks.update_nodegroup_config().cluster_name(cluster).nodegroup_name(name);
+        call.scaling_config(sizes.clone()).client_request_token(token).send()
+    };
+    let answer = ask(session, "UpdateNodegroupConfig", send).await?;
+    within(session, "UpdateNodegroupConfig", answer.update)
 }
 
-async fn one<T: DeserializeOwned>(
+/// One call of EKS.
+async fn ask<T, E, F>(session: &AwsSession, operation: &'static str, send: impl Fn(Client) -> F) -> Result<T, AwsError>
+where
+    F: Future<Output = Result<T, SdkError<E>>>,
+    E: std::error::Error + 'static,
+{
+    sdk::call(session, EKS, operation, |config| send(Client::new(config))).await
+}
+
+/// What an answer wraps; one that wraps nothing is none.
+#[expect(clippy::result_large_err, reason = "one move for each call over a network")]
+fn within<T: Into<U>, U>(session: &AwsSession, operation: &'static str, inner: Option<T>) -> Result<U, AwsError> {
+    let empty = || AwsError::unreadable(EKS, operation, session.region(), "it holds nothing");
+    inner.map(Into::into).ok_or_else(empty)
+}
+
+/// All pages of a list. The SDK's own paginator ends without a word where an endpoint gives the same page for ever.
+async fn list<T: Into<U>, U, Page, E, F>(
     session: &AwsSession,
     operation: &'static str,
-    segments: &[&str],
-    field: &str,
-    query: &[(&str, &str)],
-) -> Result<T, AwsError> {
-    within(session, Call::rest(EKS, operation, Method::GET, path(segments), query), field).await
-}
-
-/// The one field that an answer wraps what it says in.
-async fn within<T: DeserializeOwned>(session: &AwsSession, call: Call, field: &str) -> Result<T, AwsError> {
-    let operation = call.operation();
-    let mut answer: BTreeMap<String, Value> = session.json(call).await?;
-    let unreadable = |why: String| AwsError::unreadable(EKS, operation, session.region(), why);
-    let inner = answer.remove(field).ok_or_else(|| unreadable(format!("it has no `{field}`")))?;
-    serde_json::from_value(without_nulls(inner)).map_err(|error| unreadable(format!("`{field}`: {error}")))
-}
-
-/// EKS writes some of what it leaves out as null.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(fields.map(|(name, value)| (name, without_nulls(value))).collect())
-        }
-        Value::Array(entries) => Value::Array(entries.into_iter().map(without_nulls).collect()),
-        other => other,
-    }
-}
-
-/// All pages of a list of names.
-async fn names(
-    session: &AwsSession,
-    operation: &'static str,
-    segments: &[&str],
-    field: &str,
-    query: &[(&str, &str)],
-) -> Result<Vec<String>, AwsError> {
+    send: impl Fn(Client, Option<String>) -> F,
+    open: impl Fn(Page) -> (Option<Vec<T>>, Option<String>),
+) -> Result<Vec<U>, AwsError>
+where
+    F: Future<Output = Result<Page, SdkError<E>>>,
+    E: std::error::Error + 'static,
+{
     let mut all = Vec::new();
     let mut next: Option<String> = None;
     for _ in 0..MOST_PAGES {
-        let mut query = query.to_vec();
-        query.push(("maxResults", "100"));
-        query.extend(next.as_deref().map(|token| ("nextToken", token)));
-        let call = Call::rest(EKS, operation, Method::GET, path(segments), &query);
-        let mut page: BTreeMap<String, Value> = session.json(call).await?;
-        let names = page.remove(field).unwrap_or_default();
-        let names: Option<Vec<String>> = serde_json::from_value(names).unwrap_or_default();
-        all.extend(names.unwrap_or_default());
-        next = page.remove("nextToken").and_then(|token| token.as_str().map(str::to_owned)).filter(|it| !it.is_empty());
+        let (entries, after) = open(ask(session, operation, |eks| send(eks, next.clone())).await?);
+        all.extend(entries.into_iter().flatten().map(Into::into));
+        next = after.filter(|token| !token.is_empty());
         if next.is_none() {
             return Ok(all);
         }
     }
     Err(AwsError::unreadable(EKS, operation, session.region(), format!("more than {MOST_PAGES} pages")))
-}
-
-/// Seconds since 1970 with a fraction, as EKS has them; or a text, as stand-ins do.
-fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Time {
-        Seconds(f64),
-        Text(String),
-    }
-    Ok(match Option::<Time>::deserialize(deserializer)? {
-        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of any real time fit")]
-        Some(Time::Seconds(seconds)) => Timestamp::from_millisecond((seconds * 1000.0) as i64).ok(),
-        Some(Time::Text(text)) => text.parse().ok(),
-        None => None,
-    })
 }

@@ -2,8 +2,8 @@
 //! one function whose name is its permission's; none keeps anything, none is made by itself. Knows neither Kubernetes nor
 //! who asks.
 //!
-//! One small signed client serves all services (`client`): the generated crates would cost minutes of build, for some
-//! thirty calls. The order in which credentials are looked for, files and variables are those of
+//! EKS is asked by AWS's own client on our connections (`sdk`); one small signed client serves the others (`client`), a
+//! handful of calls each, whose crates would cost minutes of build. The order in which credentials are looked for, files and variables are those of
 //! the AWS CLI ([`credentials`], [`profile`]).
 
 pub mod autoscaling;
@@ -24,6 +24,7 @@ pub mod pace;
 pub mod permissions;
 pub mod pricing;
 pub mod profile;
+mod sdk;
 pub mod session;
 mod sign;
 pub mod ssm;

@@ -97,7 +97,7 @@ async fn a_call_is_signed_for_its_service_and_region() {
         "{authorization}"
     );
     assert_eq!(request.headers["x-amz-security-token"], "sess");
-    assert_eq!(request.uri.path_and_query().unwrap(), "/clusters?include=all&maxResults=100");
+    assert_eq!(operation(&request), "GET /clusters?include=all&maxResults=100");
 }
 
 #[tokio::test]
@@ -238,8 +238,66 @@ async fn eks_is_read() {
     assert_eq!((&*profile.selectors[0].namespace, &*profile.selectors[0].labels["app"]), ("batch-*", "etl"));
     let update = eks::describe_update(&session, "prod", Some("spot-a"), "u").await.unwrap();
     assert_eq!((&*update.status, &*update.errors[0].code), ("Failed", "PodEvictionFailure"));
+    assert_eq!(update.kind, "VersionUpdate");
     let versions = eks::describe_cluster_versions(&session).await.unwrap();
     assert_eq!(versions[0].end_of_standard_support_date.unwrap().to_string(), "2026-07-29T00:00:00Z");
+}
+
+#[tokio::test]
+async fn what_eks_leaves_out_is_unknown_and_what_is_new_is_kept() {
+    let world = World::new(|operation, _| match operation {
+        "GET /clusters/bare" => answer(
+            200,
+            json!({ "cluster": { "name": "bare", "status": "HIBERNATING", "resourcesVpcConfig": {},
+                "connectorConfig": { "provider": "EKS_ANYWHERE" }, "encryptionConfig": [{ "provider": { "keyArn": "k" } }],
+                "remoteNetworkConfig": { "remoteNodeNetworks": [{ "cidrs": ["10.1.0.0/16"] }] } } })
+            .to_string(),
+        ),
+        "GET /clusters/shut" => answer(
+            200,
+            json!({ "cluster": { "resourcesVpcConfig": { "endpointPublicAccess": false, "endpointPrivateAccess": true } } })
+                .to_string(),
+        ),
+        other => panic!("{other}"),
+    })
+    .await;
+    let bare = eks::describe_cluster(&world.session(), "bare").await.unwrap();
+    assert_eq!((&*bare.status, bare.network.endpoint_public_access, bare.closed()), ("HIBERNATING", None, None));
+    assert_eq!((bare.version, bare.created_at, bare.deletion_protection), (None, None, None));
+    assert_eq!(bare.connector_config.unwrap().provider.as_deref(), Some("EKS_ANYWHERE"));
+    assert_eq!(bare.encryption_config[0].key_arn.as_deref(), Some("k"));
+    assert_eq!(bare.remote_network_config.unwrap().node_cidrs, ["10.1.0.0/16"]);
+    let shut = eks::describe_cluster(&world.session(), "shut").await.unwrap();
+    assert_eq!(shut.network.endpoint_public_access, Some(false));
+    assert!(shut.closed().unwrap().contains("private"));
+}
+
+#[tokio::test]
+async fn a_refusal_of_eks_keeps_its_words_and_is_not_asked_for_again() {
+    for (status, kind) in [(429, ErrorKind::Throttled), (503, ErrorKind::Server), (404, ErrorKind::UnknownOperation)] {
+        let world = World::new(move |_, _| {
+            let mut refusal = answer(status, "<html>no</html>");
+            refusal.headers_mut().insert("x-amzn-requestid", "r-7".parse().unwrap());
+            refusal.headers_mut().insert("retry-after", "3".parse().unwrap());
+            refusal
+        })
+        .await;
+        let error = eks::list_nodegroups(&world.session(), "prod").await.unwrap_err();
+        assert_eq!((error.kind, world.operations().len()), (kind, 1));
+        assert_eq!((error.request_id.as_deref(), error.retry_after.map(|wait| wait.as_secs())), (Some("r-7"), Some(3)));
+    }
+    let world = World::new(|_, _| {
+        let mut skewed = answer(403, r#"{"__type":"InvalidSignatureException","message":"Signature expired: x"}"#);
+        skewed.headers_mut().insert("date", "Thu, 01 Jan 2026 00:00:00 GMT".parse().unwrap());
+        skewed
+    })
+    .await;
+    let session = world.session();
+    let error = eks::list_clusters(&session).await.unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Clock(Some(ahead)) if ahead > 0), "{error:?}");
+    assert!(session.clock_ahead().is_some_and(|ahead| ahead > 0), "doctor compares clocks by it");
+    let error = eks::describe_cluster(&session, "").await.unwrap_err();
+    assert_eq!((error.kind, world.operations().len()), (ErrorKind::Invalid, 1), "no request can be made of it");
 }
 
 #[tokio::test]

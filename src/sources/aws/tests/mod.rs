@@ -70,16 +70,19 @@ impl World {
     }
 }
 
-/// `Action` of a query, the target of JSON 1.1, or method and path.
+/// `Action` of a query, the target of JSON 1.1, or method, path and what the query says in alphabetical order.
 fn operation(parts: &Parts) -> String {
     let body = sent(parts);
     if let Some(target) = parts.headers.get("x-amz-target") {
         return target.to_str().unwrap().to_owned();
     }
-    match body.strip_prefix("Action=") {
-        Some(rest) => rest.split('&').next().unwrap().to_owned(),
-        None => format!("{} {}", parts.method, parts.uri.path_and_query().unwrap()),
+    if let Some(rest) = body.strip_prefix("Action=") {
+        return rest.split('&').next().unwrap().to_owned();
     }
+    let mut pairs: Vec<&str> = parts.uri.query().into_iter().flat_map(|query| query.split('&')).collect();
+    pairs.sort_unstable();
+    let mark = if pairs.is_empty() { "" } else { "?" };
+    format!("{} {}{mark}{}", parts.method, parts.uri.path(), pairs.join("&"))
 }
 
 /// What STS gives for a role.

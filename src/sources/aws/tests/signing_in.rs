@@ -278,7 +278,7 @@ const CORP: &str = "sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json";
 
 fn portal(operation: &str) -> Answer {
     match operation {
-        "GET /federation/credentials?role_name=Admin&account_id=1" => answer(
+        "GET /federation/credentials?account_id=1&role_name=Admin" => answer(
             200,
             json!({ "roleCredentials": { "accessKeyId": "SSO", "secretAccessKey": "s", "sessionToken": "t",
                 "expiration": 4_102_444_800_000_i64 } })
