@@ -34,7 +34,13 @@ use crate::{
         world::World,
     },
     ui::theme::{Role, Theme},
-    view::{View, dialog::Dialog, guide::Guide, table::TableView},
+    view::{
+        View,
+        dialog::Dialog,
+        guide::Guide,
+        table::TableView,
+        text::{Line, TextKind},
+    },
 };
 
 /// How long a note stands in the footer, milliseconds.
@@ -423,6 +429,31 @@ impl Model {
             self.notes.remove(0);
         }
         self.notes.push(Note { at: self.now, level, problem });
+        let open =
+            self.views.iter().position(|view| matches!(view, View::Text(text) if text.kind == TextKind::Messages));
+        if let Some(open) = open {
+            let lines = self.messages();
+            if let View::Text(text) = &mut self.views[open] {
+                text.grow_above(lines);
+            }
+        }
+    }
+
+    /// What the messages view shows: every note, the newest first.
+    pub fn messages(&self) -> Vec<Line> {
+        if self.notes.is_empty() {
+            return vec![Line::plain("nothing has been noted so far")];
+        }
+        let line = |note: &Note| {
+            let at = jiff::Timestamp::from_millisecond(note.at).unwrap_or_default();
+            let time = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string();
+            let mut line = Line::default();
+            line.push(&time, Role::Dim);
+            line.push("  ", Role::Text);
+            line.push(&note.problem.to_string().replace('\n', " "), note.level.role());
+            line
+        };
+        self.notes.iter().rev().map(line).collect()
     }
 
     /// Notes something that would be found again with every connection.

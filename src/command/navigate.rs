@@ -77,8 +77,7 @@ pub const COMMANDS: &[Command] = &[
         keys: &["!"],
         help: "Every note and error since the start",
         run: |m, _| {
-            let lines = messages(m);
-            let mut view = TextView::new(TextKind::Messages, "messages".into(), "messages".into(), lines);
+            let mut view = TextView::new(TextKind::Messages, "messages".into(), "messages".into(), m.messages());
             view.set_height(1);
             m.views.push(View::Text(Box::new(view)));
             Ok(Vec::new())
@@ -415,27 +414,6 @@ fn help(model: &Model) -> Vec<Line> {
         lines.push(line);
     }
     lines
-}
-
-fn messages(model: &Model) -> Vec<Line> {
-    if model.notes.is_empty() {
-        return vec![Line::plain("nothing has been noted so far")];
-    }
-    model
-        .notes
-        .iter()
-        .rev()
-        .map(|note| {
-            let mut line = Line::default();
-            let time = jiff::Timestamp::from_millisecond(note.at)
-                .map(|at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
-                .unwrap_or_default();
-            line.push(&time, crate::ui::theme::Role::Dim);
-            line.push("  ", crate::ui::theme::Role::Text);
-            line.push(&note.problem.to_string().replace('\n', " "), note.level.role());
-            line
-        })
-        .collect()
 }
 
 fn aliases(model: &Model) -> Vec<Line> {

@@ -287,3 +287,22 @@ fn scaling_on_a_small_screen() {
 fn scaling_on_a_wide_screen() {
     insta::assert_snapshot!(screen(&mut scaling(ColorDepth::True).model, 120, 40));
 }
+
+#[test]
+fn messages_follow_what_is_noted_and_keep_the_place_of_who_reads() {
+    let mut script = populated();
+    script.command("view.messages");
+    let shown = |script: &mut Script| text_of(&draw(&mut script.model, 80, 24));
+    assert!(shown(&mut script).contains("nothing has been noted so far"));
+    for number in 0..40 {
+        script.model.note(Level::Error, Problem::new(format!("note {number}.")));
+    }
+    let newest = shown(&mut script);
+    assert!(newest.contains("note 39.") && !newest.contains("nothing has been noted"), "{newest}");
+    script.command("text.down");
+    let before: Vec<String> = shown(&mut script).lines().skip(3).take(10).map(str::to_owned).collect();
+    assert!(before.iter().all(|line| !line.contains("note 39.")), "{before:?}");
+    script.model.note(Level::Error, Problem::new("one more"));
+    let after: Vec<String> = shown(&mut script).lines().skip(3).take(10).map(str::to_owned).collect();
+    assert_eq!(before, after);
+}

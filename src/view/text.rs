@@ -87,6 +87,14 @@ impl TextView {
         self.find();
     }
 
+    /// Takes lines of which new ones stand on top; who has scrolled down keeps their place.
+    pub fn grow_above(&mut self, lines: Vec<Line>) {
+        if self.top > 0 {
+            self.top += lines.len().saturating_sub(self.lines.len());
+        }
+        self.set_lines(lines);
+    }
+
     pub fn set_height(&mut self, height: usize) {
         self.height = height.max(1);
         self.top = self.top.min(self.lines.len().saturating_sub(self.height));

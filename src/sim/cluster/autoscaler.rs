@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::life;
+use super::metrics::{self, Utilization};
 use super::replica_set::{count, tell};
-use super::{life, metrics};
 use crate::sim::catalog::{AUTOSCALERS, DEPLOYMENTS, ResourceId, STATEFUL_SETS};
 use crate::sim::clock::Moment;
 use crate::sim::encoding::template::rfc3339;
@@ -18,11 +19,23 @@ const TOLERANCE: u32 = 100;
 /// Scaled down only when nothing asked for more for so long.
 const STABILIZATION_S: i64 = 300;
 
-/// The replicas that bring `usage` percent to `target`, within the bounds; no more than twice as many at once.
-pub fn wanted(replicas: u32, usage: u32, target: u32, least: u32, most: u32) -> u32 {
+/// The replicas that bring the usage to `target` percent, within the bounds; no more than twice as many at once. As
+/// `GetResourceReplicas` of Kubernetes' replica_calculator.go has it: what is not ready counts as idle before more is asked
+/// for, so that pods that never come up ask for no more of their kind.
+pub fn wanted(replicas: u32, usage: &Utilization, target: u32, least: u32, most: u32) -> u32 {
     let target = target.max(1);
-    let ratio = usage * 1000 / target;
-    let wanted = if ratio.abs_diff(1000) <= TOLERANCE { replicas } else { (replicas * usage).div_ceil(target) };
+    let per_mille = |usage: u32| usage.saturating_mul(1000) / target;
+    let near = |ratio: u32| ratio.abs_diff(1000) <= TOLERANCE;
+    let ratio = per_mille(usage.ready);
+    let wanted = if ratio > 1000 && usage.pods > usage.ready_pods {
+        let ratio = per_mille(usage.all);
+        let wanted = usage.pods.saturating_mul(usage.all).div_ceil(target);
+        if ratio <= 1000 || near(ratio) || wanted < replicas { replicas } else { wanted }
+    } else if near(ratio) {
+        replicas
+    } else {
+        usage.ready_pods.saturating_mul(usage.ready).div_ceil(target)
+    };
     wanted.min((replicas * 2).max(4)).clamp(least.max(1), most.max(1))
 }
 
@@ -57,14 +70,14 @@ fn look(world: &mut World, object: &Arc<Object>) {
     let mut scaled = scaled.value();
     let replicas = count(&scaled["spec"]["replicas"]);
     let now = world.life.clock.stamp();
-    let Some((usage, milli)) = metrics::utilization(world, life::uid(&scaled), now) else { return };
+    let Some(usage) = metrics::utilization(world, life::uid(&scaled), now) else { return };
     let spec = &value["spec"];
     let aim = count(&spec["metrics"][0]["resource"]["target"]["averageUtilization"]);
     let (least, most) = (count(&spec["minReplicas"]), count(&spec["maxReplicas"]));
     if replicas == 0 || aim == 0 {
         return;
     }
-    let mut to = wanted(replicas, usage, aim, least, most);
+    let mut to = wanted(replicas, &usage, aim, least, most);
     let last = value["status"]["lastScaleTime"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let recent = last.is_some_and(|last| now - last.as_second() < STABILIZATION_S);
     let held = to < replicas && recent;
@@ -76,8 +89,8 @@ fn look(world: &mut World, object: &Arc<Object>) {
     status["currentReplicas"] = replicas.into();
     status["desiredReplicas"] = to.into();
     status["currentMetrics"] = json!([{ "type": "Resource", "resource": { "name": "cpu",
-        "current": { "averageUtilization": usage, "averageValue": format!("{milli}m") } } }]);
-    let limited = wanted(replicas, usage, aim, 1, u32::MAX).clamp(1, u32::MAX);
+        "current": { "averageUtilization": usage.ready, "averageValue": format!("{}m", usage.each) } } }]);
+    let limited = wanted(replicas, &usage, aim, 1, u32::MAX).clamp(1, u32::MAX);
     let (verdict, reason, message) = if limited > most {
         ("True", "TooManyReplicas", "the desired replica count is more than the maximum replica count")
     } else if limited < least {
@@ -127,6 +140,10 @@ fn look(world: &mut World, object: &Arc<Object>) {
 mod tests {
     use super::*;
 
+    fn ready(pods: u32, usage: u32) -> Utilization {
+        Utilization { ready: usage, all: usage, each: 0, ready_pods: pods, pods }
+    }
+
     #[test]
     fn replicas_follow_usage_within_bounds_and_not_in_jumps() {
         for ((replicas, usage, target, least, most), expected) in [
@@ -140,7 +157,22 @@ mod tests {
             ((1, 700, 70, 1, 100), 4),
             ((4, 700, 70, 1, 5), 5),
         ] {
-            assert_eq!(wanted(replicas, usage, target, least, most), expected);
+            assert_eq!(wanted(replicas, &ready(replicas, usage), target, least, most), expected);
         }
+    }
+
+    #[test]
+    fn pods_that_never_come_up_ask_for_no_more_of_their_kind() {
+        let usage = |ready_pods, pods, ready: u32| Utilization {
+            ready,
+            all: ready * ready_pods / pods,
+            each: 0,
+            ready_pods,
+            pods,
+        };
+        // 10 of 20 are ready and have too much to do: idle ones would help, and there are enough of them on their way.
+        assert_eq!(wanted(20, &usage(10, 20, 140), 70, 1, 80), 20);
+        assert_eq!(wanted(20, &usage(10, 20, 100), 70, 1, 80), 20);
+        assert_eq!(wanted(20, &usage(15, 20, 140), 70, 1, 80), 30);
     }
 }

@@ -130,21 +130,45 @@ pub fn get(world: &World, resource: ResourceId, key: &str, now: i64) -> Option<A
     }
 }
 
-/// What the ready pods of a workload use of the cores that they ask for, in percent and in millicores of each; `None`
-/// where there is nothing to measure.
-pub fn utilization(world: &World, workload: u128, now: i64) -> Option<(u32, u64)> {
-    let (mut used, mut asked, mut pods) = (0, 0, 0_u64);
+/// What the pods of a workload use of the cores that they ask for.
+pub struct Utilization {
+    /// Of those that are ready, in percent.
+    pub ready: u32,
+    /// The same if those that are not ready counted as idle, in percent.
+    pub all: u32,
+    /// What each that is ready uses, in millicores.
+    pub each: u64,
+    pub ready_pods: u32,
+    pub pods: u32,
+}
+
+/// `None` where there is nothing to measure.
+pub fn utilization(world: &World, workload: u128, now: i64) -> Option<Utilization> {
+    let (mut used, mut asked, mut asked_of_all, mut ready_pods, mut pods) = (0, 0, 0, 0, 0);
     for key in world.life.index.pods_of_workload(workload) {
         let Some(object) = world.get(PODS, key) else { continue };
         let Body::Pod(pod) = &object.body else { continue };
-        if !pod.state.is_ready() {
+        if pod.state.is_deleted() || matches!(pod.state, State::Succeeded | State::Failed | State::Evicted) {
             continue;
         }
+        let ready = pod.state.is_ready();
         pods += 1;
+        ready_pods += u32::from(ready);
         for (container, spec) in pod.workload.containers.iter().enumerate() {
-            used += usage(world, pod, container, now / SCRAPE * SCRAPE).0;
-            asked += u64::from(spec.cpu);
+            let request = u64::from(spec.cpu);
+            asked_of_all += request;
+            if ready {
+                used += usage(world, pod, container, now / SCRAPE * SCRAPE).0;
+                asked += request;
+            }
         }
     }
-    (asked > 0 && pods > 0).then(|| (u32::try_from(used * 100 / asked).unwrap_or(u32::MAX), used / pods))
+    let percent = |asked: u64| u32::try_from(used * 100 / asked.max(1)).unwrap_or(u32::MAX);
+    (asked > 0).then(|| Utilization {
+        ready: percent(asked),
+        all: percent(asked_of_all),
+        each: used / u64::from(ready_pods),
+        ready_pods,
+        pods,
+    })
 }
