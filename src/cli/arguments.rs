@@ -111,6 +111,9 @@ pub(super) struct Common {
     /// How fast the time of a demo or a replay goes: 60 makes a minute of an hour; 0 stops a demo.
     #[arg(long, global = true, value_name = "NUMBER", value_parser = speed)]
     pub(super) speed: Option<f64>,
+    /// Variables of AWS that count in place of the shell's.
+    #[arg(skip)]
+    pub(super) aws: Option<aws::Environment>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -269,7 +272,7 @@ impl Common {
     }
 
     pub(super) fn aws_wish(&self) -> Wish {
-        let environment = aws::Environment::of_process();
+        let environment = self.aws.clone().unwrap_or_else(aws::Environment::of_process);
         Wish { profile: self.profile.clone(), region: self.region.clone(), role: None, environment }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     config::{dirs::Dirs, keymap::KeyMap},
     problem::Problem,
     sim,
+    sources::aws::Environment,
     view::guide::Guide,
 };
 
@@ -48,7 +49,7 @@ pub(super) fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         ..sim::Options::default()
     })?;
     let dirs = Dirs::find(environment)?;
-    let file = Temporary::kubeconfig("demo", &dirs, &world.kubeconfig())?;
+    let file = Temporary::kubeconfig("demo", &dirs, &world.eks_kubeconfig())?;
     let guide = Guide {
         name: story.name.to_owned(),
         about: story.about.to_owned(),
@@ -57,6 +58,9 @@ pub(super) fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
     if demo.serve {
         say(&format!("serving {nodes} nodes and {pods} pods at {}", world.url));
         say(&format!("export KUBECONFIG={}", file.0.display()));
+        for (name, value) in world.environment() {
+            say(&if value.is_empty() { format!("unset {name}") } else { format!("export {name}={value}") });
+        }
         if demo.story.is_some() {
             tell_story(&guide, &settings(&dirs, &common.overrides()).keys);
         }
@@ -70,7 +74,8 @@ pub(super) fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
     if demo.story.is_some() {
         tell_story(&guide, &settings(&dirs, &common.overrides()).keys);
     }
-    let common = Common { kubeconfig: Some(file.0.clone()), ..common.clone() };
+    let aws = Some(Environment::of_process().with(world.environment()));
+    let common = Common { kubeconfig: Some(file.0.clone()), aws, ..common.clone() };
     open(&demo.first, &common, Some(Newcomer { kubeconfig: file, guide: demo.churn.is_none().then_some(guide) }))
 }
 

@@ -33,6 +33,8 @@ pub struct Faults {
     pub latency_ms: u64,
     /// Bytes a second that each connection may send; `None`: as fast as it goes. New connections only.
     pub bandwidth: Option<u64>,
+    /// What befalls some calls of the AWS side; the first that fits a call counts.
+    pub aws: Vec<AwsOperation>,
     /// Answers every watch that resumes from a version with 200 and an ERROR event of code 410.
     pub gone: bool,
 }
@@ -123,6 +125,42 @@ impl Operation {
     }
 }
 
+/// What befalls calls of one sort to AWS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct AwsOperation {
+    /// `eks`, `autoscaling`, `ec2` …; empty for every service.
+    pub service: String,
+    /// As permissions name it: `DescribeNodegroup`; empty for every operation.
+    pub operation: String,
+    /// Empty for every region.
+    pub region: String,
+    /// How many calls it befalls; `None`: all.
+    pub times: Option<u32>,
+    /// Milliseconds before the answer.
+    pub latency_ms: u64,
+    /// No right to do it.
+    pub deny: bool,
+    /// Too many calls.
+    pub throttle: bool,
+    /// AWS itself fails.
+    pub refuse: bool,
+    /// Does what was asked, and ends the connection in place of an answer.
+    pub lose: bool,
+    /// Never answers.
+    pub hang: bool,
+}
+
+impl AwsOperation {
+    fn befalls(&self, service: &str, operation: &str, region: &str) -> bool {
+        let is = |wanted: &str, word: &str| wanted.is_empty() || wanted == word;
+        is(&self.service, service)
+            && is(&self.operation, operation)
+            && is(&self.region, region)
+            && self.times != Some(0)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttle {
@@ -140,6 +178,17 @@ impl Faults {
             *times -= 1;
         }
         operation.clone()
+    }
+
+    /// What befalls this call to AWS, counted.
+    pub fn strike_aws(&mut self, service: &str, operation: &str, region: &str) -> AwsOperation {
+        let Some(fault) = self.aws.iter_mut().find(|fault| fault.befalls(service, operation, region)) else {
+            return AwsOperation::default();
+        };
+        if let Some(times) = &mut fault.times {
+            *times -= 1;
+        }
+        fault.clone()
     }
 
     /// Whether the user lacks this right; an empty namespace is the whole cluster.

@@ -9,6 +9,7 @@
 //! Nothing outside this folder knows that a cluster is simulated: clients get an ordinary kubeconfig.
 
 mod admission;
+mod aws;
 mod catalog;
 mod clock;
 mod cluster;
@@ -45,17 +46,37 @@ use tokio::net::TcpListener;
 use tokio::sync::watch as signal;
 
 pub use cluster::story::{STORIES, Story};
-pub use faults::{Faults, Forbid, Grant, Operation, Throttle, WatchListFault};
+pub use faults::{AwsOperation, Faults, Forbid, Grant, Operation, Throttle, WatchListFault};
 pub use replay::{Replay, replay};
 pub use requests::{Request, RequestLog};
 
 use crate::problem::Problem;
+use aws::cloud::Keys;
+use cluster::node::{CLUSTER, REGION};
 use cluster::seed::Size;
 use cluster::{churn, life, story};
 use http::server::{Counters, Server};
 use http::tls;
 use owner::Owner;
 use world::{Unborn, World};
+
+/// Variables that would lead elsewhere.
+const FOREIGN: [&str; 14] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CA_BUNDLE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ENDPOINT_URL_EKS",
+    "AWS_ENDPOINT_URL_AUTO_SCALING",
+    "AWS_ENDPOINT_URL_EC2",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_PRICING",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
 
 /// The name of the context, the cluster and the user in the demo's kubeconfig.
 pub const CONTEXT: &str = "demo";
@@ -127,6 +148,7 @@ pub struct Handle {
     pub url: String,
     authority: String,
     token: String,
+    keys: Keys,
     owner: Owner,
     counters: Arc<Counters>,
     drops: signal::Sender<u64>,
@@ -152,14 +174,17 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
     let identity = tls::identity(&address.ip().to_string())?;
     // Anyone on this machine can reach the port: the token must not follow from the seed.
     let token = tls::token()?;
+    let keys = tls::keys()?;
     let (breaker, broken) = signal::channel(0);
     let owner = Owner::spawn({
-        let (options, token) = (options.clone(), token.clone());
+        let (options, token, keys) = (options.clone(), token.clone(), keys.clone());
+        let (endpoint, authority) = (format!("https://{address}"), BASE64_STANDARD.encode(&identity.authority));
         move || {
             let ahead = options.faults.clock_ahead_s;
             let now = options.start.unwrap_or_else(|| Timestamp::now().as_second().saturating_add(ahead));
             let mut world = World::new(Size { nodes: options.nodes, pods: options.pods, seed: options.seed, now });
             world.token = token;
+            (world.cloud.keys, world.cloud.endpoint, world.cloud.authority) = (keys, endpoint, authority);
             world.churn = options.churn;
             world.faults = options.faults;
             world.speed = options.speed;
@@ -189,7 +214,7 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
     let counters = Arc::clone(&server.counters);
     tokio::spawn(server.run(listener));
     let url = format!("https://{address}");
-    Ok(Handle { url, authority: identity.authority, token, owner, counters, drops, thread: None })
+    Ok(Handle { url, authority: identity.authority, token, keys, owner, counters, drops, thread: None })
 }
 
 /// Starts a server in a thread of its own, with its own runtime; returns when it answers.
@@ -216,6 +241,38 @@ impl Handle {
     /// A kubeconfig whose current context is the demo; it holds the token.
     pub fn kubeconfig(&self) -> String {
         kubeconfig(CONTEXT, &self.url, &self.token, &self.authority, None)
+    }
+
+    /// The same with what leads to the AWS account: the command that EKS has in its kubeconfigs, and the variables that it
+    /// takes to find the demo's account instead of one's own. Who has no such command signs in by the token.
+    pub fn eks_kubeconfig(&self) -> String {
+        let variables: String = self
+            .environment()
+            .into_iter()
+            .map(|(name, value)| format!("      - {{ name: {name}, value: {value:?} }}\n"))
+            .collect();
+        let exec = format!(
+            "    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      args: [--region, \
+             {REGION}, eks, get-token, --cluster-name, {CLUSTER}]\n      env:\n{variables}"
+        );
+        self.kubeconfig() + &exec
+    }
+
+    /// The variables by which AWS tools find the demo's account, and nobody's own.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL", self.url.replacen("https", "http", 1)),
+            ("AWS_ACCESS_KEY_ID", self.keys.id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.keys.secret.clone()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ];
+        // Nobody's own profiles.
+        let nothing = if cfg!(windows) { "NUL" } else { "/dev/null" };
+        variables.extend(["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"].map(|name| (name, nothing.to_owned())));
+        // What a shell may have set for another account.
+        variables.extend(FOREIGN.map(|name| (name, String::new())));
+        variables
     }
 
     /// Writes the kubeconfig to `path`, readable by the user alone.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::aws::cloud::Cloud;
 use super::catalog::{NODES, PODS, ResourceId};
 use super::faults::Faults;
 use super::object::{Body, Object, ReadyFrame};
@@ -108,6 +109,8 @@ pub struct World {
     /// What makes it live; empty in a still world.
     pub life: Life,
     pub story: Option<&'static Story>,
+    /// The AWS account behind the cluster.
+    pub cloud: Cloud,
     /// Whether there is more than nodes and pods.
     furnished: bool,
     /// It will live, but the first who ask come first.
@@ -149,6 +152,7 @@ impl World {
             chunks: Arc::default(),
             life: Life::new(size.now),
             story: None,
+            cloud: Cloud::default(),
             furnished: false,
             unborn: None,
             began: size.now,

@@ -18,6 +18,7 @@ use super::{
     budget, cron_job, daemon_set, deployment, endpoints, incident, job, kubelet, lifecycle, replica_set, stateful_set,
     upkeep,
 };
+use crate::sim::aws::scaling;
 use crate::sim::catalog::{
     CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
     REVISIONS, ResourceId, SERVICES, STATEFUL_SETS,
@@ -51,6 +52,8 @@ pub enum Due {
     Beat(Beat),
     /// The next line of the story.
     Line(usize),
+    /// Something in the AWS account behind the cluster.
+    Cloud(scaling::Step),
 }
 
 /// What happens again and again.
@@ -277,6 +280,7 @@ fn happen(world: &mut World, due: Due) {
             }
         }
         Due::Line(at) => super::story::line(world, at),
+        Due::Cloud(step) => scaling::step(world, step),
     }
 }
 

@@ -77,7 +77,7 @@ pub fn all(cluster: &Cluster, namespaces: &[&str]) -> Vec<(ResourceId, Value)> {
 }
 
 /// A lease that `holder` renews.
-fn lease(size: Size, namespace: &str, name: &str, holder: &str, seconds: u32, created: i64) -> Value {
+pub fn lease(size: Size, namespace: &str, name: &str, holder: &str, seconds: u32, created: i64) -> Value {
     json!({
         "metadata": metadata(size, namespace, name, created, "Lease"),
         "spec": { "holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": rfc3339(size.now) },

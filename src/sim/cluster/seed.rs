@@ -158,6 +158,13 @@ impl Cluster {
     }
 }
 
+/// The address of machine number `at`, whose zone is its remainder. One /18 for each zone; 16,381 is prime, so that no
+/// address comes twice.
+pub fn machine_address(at: u32) -> u32 {
+    let within = (at / 3 * 37 + 11) % 16_381;
+    u32::from(Ipv4Addr::new(10, 0, 0, 0)) + at % 3 * 16_384 + within + 4
+}
+
 fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState, bool)> {
     let mut random = Random::named(size.seed, "nodes");
     let mut groups: Vec<usize> = Vec::with_capacity(size.nodes as usize);
@@ -169,9 +176,7 @@ fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState, bool)> {
         .zip(groups)
         .map(|(at, group)| {
             let zone = at as usize % ZONES.len();
-            // One /18 for each zone; 16,381 is prime, so that no address comes twice.
-            let within = (at / 3 * 37 + 11) % 16_381;
-            let ip = u32::from(Ipv4Addr::new(10, 0, 0, 0)) + at % 3 * 16_384 + within + 4;
+            let ip = machine_address(at);
             let name = format!("ip-{}.{REGION}.compute.internal", Ipv4Addr::from(ip).to_string().replace('.', "-"));
             let state = match at {
                 _ if size.nodes < 12 => NodeState::Ready,

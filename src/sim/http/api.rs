@@ -25,8 +25,10 @@ use super::selector::Selector;
 use super::status::Status;
 use super::watch::Watch;
 use super::write::Place;
+use crate::sim::aws::signature;
 use crate::sim::catalog::{ALL, DEFINITIONS, NODES, PODS, ResourceId};
 use crate::sim::cluster::metrics;
+use crate::sim::cluster::node::CLUSTER;
 use crate::sim::faults::{Faults, Operation};
 use crate::sim::object::{Object, key};
 use crate::sim::owner::Owner;
@@ -342,7 +344,11 @@ fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &st
     if !own {
         world.log.add(logged);
     }
-    if token != world.token {
+    let minted = || {
+        let now = signature::now(world.faults.clock_ahead_s);
+        signature::is_cluster_token(token, CLUSTER, &world.cloud.keys, now)
+    };
+    if token != world.token && !minted() {
         return Verdict::Refuse(Status::unauthorized());
     }
     if own {

@@ -1,4 +1,5 @@
-//! Connections: TLS on loopback, one task each, until the handle lets go.
+//! Connections on loopback, one task each, until the handle lets go. Who speaks TLS wants the cluster; who speaks plain
+//! HTTP, which the cluster never does, wants the AWS account behind it.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::api::Service;
 use super::link::Link;
 use super::tls::Identity;
+use crate::sim::aws;
 use crate::sim::owner::Owner;
 
 /// Counted since the start.
@@ -75,6 +77,10 @@ impl Server {
         }
         let Self { service, acceptor, counters, drops: [mut drops, mut breaks] } = self;
         let serve = async {
+            if !is_tls(&stream).await {
+                account(&service.owner, &counters, Link::new(stream, bandwidth)).await;
+                return;
+            }
             let Ok(stream) = acceptor.accept(Link::new(stream, bandwidth)).await else { return };
             let answer = service_fn(|request| {
                 counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -92,4 +98,21 @@ impl Server {
             _ = breaks.changed() => {}
         }
     }
+}
+
+/// Whether a client begins with a TLS handshake; one that says nothing does not.
+async fn is_tls(stream: &TcpStream) -> bool {
+    const HANDSHAKE: u8 = 0x16;
+    let mut first = [0];
+    stream.peek(&mut first).await.is_ok_and(|read| read > 0 && first[0] == HANDSHAKE)
+}
+
+/// Serves the AWS side to one client.
+async fn account(owner: &Owner, counters: &Counters, link: Link) {
+    let answer = service_fn(|request| {
+        counters.requests.fetch_add(1, Ordering::Relaxed);
+        async move { Ok::<_, Infallible>(aws::server::answer(owner, request).await) }
+    });
+    // An error here is the client's going away, or a fault that was asked for.
+    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(link), answer).await;
 }

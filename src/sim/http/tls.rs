@@ -7,6 +7,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
 use crate::problem::Problem;
+use crate::sim::aws::cloud::Keys;
 
 /// What the server needs, and what a client needs to trust it.
 pub struct Identity {
@@ -42,10 +43,21 @@ pub fn identity(host: &str) -> Result<Identity, Problem> {
     Ok(Identity { config: Arc::new(config), authority })
 }
 
-/// A bearer token that nobody can guess.
-pub fn token() -> Result<String, Problem> {
+/// A number that nobody can guess.
+fn secret() -> Result<u128, Problem> {
     let mut bytes = [0_u8; 16];
     let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
     random.fill(&mut bytes).map_err(|_| Problem::new("the demo server has no token").because("no randomness"))?;
-    Ok(format!("demo-{:032x}", u128::from_be_bytes(bytes)))
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// A bearer token that nobody can guess.
+pub fn token() -> Result<String, Problem> {
+    Ok(format!("demo-{:032x}", secret()?))
+}
+
+/// Keys to the AWS account that nobody can guess.
+pub fn keys() -> Result<Keys, Problem> {
+    let (id, key) = (format!("{:032X}", secret()?), format!("{:032x}{:08x}", secret()?, secret()? >> 96));
+    Ok(Keys { id: format!("AKIADEMO{}", &id[..12]), secret: key })
 }

@@ -1,0 +1,328 @@
+//! The account from within: what becomes of a change, in simulated time; and from without, by our own client.
+
+use serde_json::{Value, json};
+
+use super::answer::Failure;
+use super::cloud::{self, instance_id};
+use super::{Call, Service, perform};
+use crate::sim::catalog::{NODES, PODS};
+use crate::sim::cluster::life;
+use crate::sim::cluster::seed::Size;
+use crate::sim::object::Object;
+use crate::sim::world::World;
+use crate::sim::{AwsOperation, Faults, Options};
+use crate::sources::aws::{self as client, AwsSession, Environment, ErrorKind, SessionOptions, Wish};
+
+const START: i64 = 1_772_323_200;
+
+fn living() -> World {
+    let mut world = World::new(Size { nodes: 24, pods: 300, seed: 1, now: START });
+    life::begin(&mut world, None);
+    world
+}
+
+fn run(world: &mut World, seconds: i64) {
+    let end = world.life.clock.now() + seconds * 1000;
+    assert!(life::advance(world, end, usize::MAX));
+}
+
+fn ask(world: &mut World, service: Service, operation: &str, input: Value) -> Result<Value, Failure> {
+    perform(world, &Call { service, operation: operation.into(), region: "eu-west-1".into(), input })
+}
+
+fn eks(world: &mut World, operation: &str, mut input: Value) -> Result<Value, Failure> {
+    input["clusterName"] = "demo".into();
+    input["name"] = "demo".into();
+    ask(world, Service::Eks, operation, input)
+}
+
+fn update(world: &mut World, sizes: Value, token: &str) -> Result<Value, Failure> {
+    let input = json!({ "nodegroupName": "general-od", "scalingConfig": sizes, "clientRequestToken": token });
+    eks(world, "UpdateNodegroupConfig", input).map(|answer| answer["update"].clone())
+}
+
+fn group(world: &mut World) -> Value {
+    eks(world, "DescribeNodegroup", json!({ "nodegroupName": "general-od" })).unwrap()["nodegroup"].clone()
+}
+
+fn asg(world: &mut World) -> Value {
+    let name = group(world)["resources"]["autoScalingGroups"][0]["name"].clone();
+    let input = json!({ "AutoScalingGroupNames": [name] });
+    let answer = ask(world, Service::AutoScaling, "DescribeAutoScalingGroups", input).unwrap();
+    answer["AutoScalingGroups"][0].clone()
+}
+
+fn asg_call(world: &mut World, operation: &str, mut input: Value) -> Result<Value, Failure> {
+    input["AutoScalingGroupName"] = asg(world)["AutoScalingGroupName"].clone();
+    ask(world, Service::AutoScaling, operation, input)
+}
+
+fn activities(world: &mut World) -> Vec<Value> {
+    asg_call(world, "DescribeScalingActivities", json!({})).unwrap()["Activities"].as_array().unwrap().clone()
+}
+
+fn size(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+/// Nodes of the group, those that are ready, and the ids of the instances behind them.
+fn nodes(world: &World) -> (usize, usize, Vec<String>) {
+    let of_group = |object: &&std::sync::Arc<Object>| {
+        object.labels().get("eks.amazonaws.com/nodegroup").is_some_and(|name| name == "general-od")
+    };
+    let values: Vec<Value> =
+        world.snapshot(NODES, "").objects.iter().filter(of_group).map(|object| object.value()).collect();
+    let is_ready = |node: &&Value| {
+        let conditions = node["status"]["conditions"].as_array().unwrap();
+        conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+    };
+    let id = |node: &Value| node["spec"]["providerID"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    (values.len(), values.iter().filter(is_ready).count(), values.iter().map(id).collect())
+}
+
+fn lifecycles(asg: &Value, state: &str) -> usize {
+    asg["Instances"].as_array().unwrap().iter().filter(|instance| instance["LifecycleState"] == state).count()
+}
+
+#[test]
+fn each_node_of_a_managed_group_is_an_instance_of_its_asg() {
+    let mut world = living();
+    let (count, _, mut ids) = nodes(&world);
+    let asg = asg(&mut world);
+    let instances = asg["Instances"].as_array().unwrap();
+    let mut members: Vec<_> = instances.iter().map(|it| it["InstanceId"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    members.sort();
+    assert_eq!((ids, asg["DesiredCapacity"].as_u64()), (members, Some(count as u64)));
+    let filter = json!({ "Filter": [{ "Name": "tag:kubernetes.io/cluster/demo", "Value": ["owned", "shared"] }] });
+    let all = ask(&mut world, Service::Ec2, "DescribeInstances", filter).unwrap();
+    assert_eq!(all["reservationSet"].as_array().unwrap().len(), 24);
+}
+
+#[test]
+fn a_scale_is_mirrored_boots_joins_and_takes_pods() {
+    let mut world = living();
+    run(&mut world, 30);
+    let (before, ready, _) = nodes(&world);
+    let wanted = size(&group(&mut world)["scalingConfig"]["desiredSize"]) + 2;
+    assert_eq!(update(&mut world, json!({ "desiredSize": wanted }), "t").unwrap()["status"], "InProgress");
+    // EKS says so at once, the group does not know yet.
+    assert_eq!(group(&mut world)["scalingConfig"]["desiredSize"], wanted);
+    assert_eq!(
+        (group(&mut world)["status"].clone(), size(&asg(&mut world)["DesiredCapacity"])),
+        ("UPDATING".into(), wanted - 2)
+    );
+    run(&mut world, 6);
+    assert_eq!(size(&asg(&mut world)["DesiredCapacity"]), wanted);
+    run(&mut world, 5);
+    let pending = asg(&mut world);
+    assert_eq!(lifecycles(&pending, "Pending"), 2, "{pending}");
+    let newest = activities(&mut world)[0].clone();
+    assert_eq!((&newest["StatusCode"], newest["EndTime"].is_null()), (&json!("PreInService"), true));
+    run(&mut world, 20);
+    assert_eq!(group(&mut world)["status"], "ACTIVE");
+    assert_eq!(lifecycles(&asg(&mut world), "Pending"), 0);
+    assert_eq!(activities(&mut world)[0]["StatusCode"], "Successful");
+    run(&mut world, 60);
+    let (after, ready_after, ids) = nodes(&world);
+    assert_eq!((after, ready_after), (before + 2, ready + 2));
+    let (newest, _) = world.cloud.instances.iter().max_by_key(|(_, instance)| instance.launched).unwrap();
+    assert!(ids.contains(&instance_id(*newest)));
+    // Daemons run on it.
+    let node = world.cloud.instances[newest].node.clone().unwrap();
+    let on_it = world.snapshot(PODS, "").objects.iter().filter(|pod| pod.field("spec.nodeName") == *node).count();
+    assert!(on_it >= 3, "{on_it} pods on {node}");
+}
+
+#[test]
+fn scaling_down_ends_instances_and_their_nodes_go() {
+    let mut world = living();
+    let (before, _, _) = nodes(&world);
+    let wanted = before as u64 - 1;
+    update(&mut world, json!({ "desiredSize": wanted }), "").unwrap();
+    run(&mut world, 20);
+    assert_eq!(lifecycles(&asg(&mut world), "Terminating:Wait"), 1);
+    assert_eq!(nodes(&world).0, before, "its node is emptied first");
+    run(&mut world, 90);
+    let pods = world.snapshot(PODS, "").objects;
+    let (after, _, _) = nodes(&world);
+    assert_eq!(after as u64, wanted);
+    let names: Vec<_> = world.snapshot(NODES, "").objects.iter().map(|node| node.name().to_owned()).collect();
+    for pod in pods.iter() {
+        let node = pod.field("spec.nodeName").into_owned();
+        assert!(node.is_empty() || names.contains(&node), "{} is on {node}, which is gone", pod.key);
+    }
+    let ended: Vec<_> = world.cloud.instances.values().filter(|it| it.state == "terminated").collect();
+    assert_eq!(ended.len(), 1);
+}
+
+#[test]
+fn one_update_at_a_time_and_one_for_each_token() {
+    let mut world = living();
+    let desired = size(&group(&mut world)["scalingConfig"]["desiredSize"]);
+    let first = update(&mut world, json!({ "desiredSize": desired + 1 }), "one").unwrap();
+    let again = update(&mut world, json!({ "desiredSize": desired + 1 }), "one").unwrap();
+    assert_eq!(first["id"], again["id"], "the same wish is the same update");
+    let other = update(&mut world, json!({ "desiredSize": desired + 2 }), "one").unwrap_err();
+    assert_eq!(other.code, "InvalidRequestException");
+    let busy = update(&mut world, json!({ "desiredSize": desired + 2 }), "two").unwrap_err();
+    assert_eq!((busy.status, busy.code), (409, "ResourceInUseException"));
+    let ids = eks(&mut world, "ListUpdates", json!({ "nodegroupName": "general-od" })).unwrap();
+    assert_eq!(ids["updateIds"], json!([first["id"]]));
+    run(&mut world, 30);
+    assert_eq!(update(&mut world, json!({ "desiredSize": desired + 1 }), "one").unwrap()["status"], "Successful");
+    assert!(update(&mut world, json!({ "desiredSize": desired + 2 }), "two").is_ok());
+}
+
+#[test]
+fn sizes_keep_to_their_bounds() {
+    let mut world = living();
+    let sizes = group(&mut world)["scalingConfig"].clone();
+    let (min, max) = (size(&sizes["minSize"]), size(&sizes["maxSize"]));
+    for (wish, message) in [
+        (json!({ "desiredSize": max + 1 }), "can't be greater than max size"),
+        (json!({ "desiredSize": min - 1 }), "can't be greater than desired size"),
+        (json!({ "minSize": max + 1 }), "can't be greater than maximum size"),
+        (json!({ "maxSize": 0, "minSize": 0, "desiredSize": 0 }), "at least 1"),
+    ] {
+        let refused = update(&mut world, wish.clone(), "").unwrap_err();
+        assert_eq!((refused.status, refused.code), (400, "InvalidParameterException"), "{wish}");
+        assert!(refused.message.contains(message), "{wish}: {}", refused.message);
+    }
+    // Bounds may move in the same request, and a raised least raises what is wanted.
+    update(&mut world, json!({ "maxSize": max + 5, "desiredSize": max + 1 }), "").unwrap();
+    run(&mut world, 30);
+    update(&mut world, json!({ "minSize": max + 2 }), "").unwrap();
+    assert_eq!(size(&group(&mut world)["scalingConfig"]["desiredSize"]), max + 2);
+    let above = asg_call(&mut world, "SetDesiredCapacity", json!({ "DesiredCapacity": "99" })).unwrap_err();
+    assert!(above.message.contains("above max value"), "{}", above.message);
+}
+
+#[test]
+fn without_capacity_activities_fail_and_degraded_stays_until_instances_come() {
+    let mut world = living();
+    cloud::open(&mut world);
+    world.cloud.groups[0].starved = true;
+    let desired = size(&group(&mut world)["scalingConfig"]["desiredSize"]);
+    update(&mut world, json!({ "desiredSize": desired + 1 }), "").unwrap();
+    run(&mut world, 40);
+    // The update is done all the same: EKS has handed the wish on.
+    let degraded = group(&mut world);
+    assert_eq!(degraded["status"], "DEGRADED");
+    assert_eq!(degraded["health"]["issues"][0]["code"], "AsgInstanceLaunchFailures");
+    let failed = activities(&mut world)[0].clone();
+    assert_eq!(failed["StatusCode"], "Failed");
+    assert!(failed["StatusMessage"].as_str().unwrap().contains("InsufficientInstanceCapacity"));
+    // Back to what it had: nothing fails any more, and EKS goes on saying so.
+    world.cloud.groups[0].starved = false;
+    update(&mut world, json!({ "desiredSize": desired }), "").unwrap();
+    run(&mut world, 120);
+    assert_eq!(group(&mut world)["status"], "DEGRADED");
+    update(&mut world, json!({ "desiredSize": desired + 1 }), "").unwrap();
+    run(&mut world, 60);
+    assert_eq!(group(&mut world)["status"], "ACTIVE");
+}
+
+#[test]
+fn suspended_processes_leave_everything_as_it_is() {
+    let mut world = living();
+    asg_call(&mut world, "SuspendProcesses", json!({ "ScalingProcesses": ["Launch"] })).unwrap();
+    let (before, _, _) = nodes(&world);
+    update(&mut world, json!({ "desiredSize": before + 1 }), "").unwrap();
+    run(&mut world, 120);
+    let group = asg(&mut world);
+    assert_eq!((size(&group["DesiredCapacity"]), lifecycles(&group, "InService")), (before as u64 + 1, before));
+    assert_eq!(group["SuspendedProcesses"][0]["ProcessName"], "Launch");
+    assert!(activities(&mut world).is_empty());
+    asg_call(&mut world, "ResumeProcesses", json!({})).unwrap();
+    run(&mut world, 120);
+    assert_eq!(nodes(&world).0, before + 1);
+}
+
+#[test]
+fn who_goes_past_eks_is_seen_later() {
+    let mut world = living();
+    let (before, _, ids) = nodes(&world);
+    asg_call(&mut world, "SetDesiredCapacity", json!({ "DesiredCapacity": before + 1 })).unwrap();
+    assert_eq!(size(&asg(&mut world)["DesiredCapacity"]), before as u64 + 1);
+    run(&mut world, 5);
+    assert_eq!(size(&group(&mut world)["scalingConfig"]["desiredSize"]), before as u64);
+    run(&mut world, 90);
+    assert_eq!(size(&group(&mut world)["scalingConfig"]["desiredSize"]), before as u64 + 1);
+    // One instance of one's choice, without another in its place.
+    let chosen = json!({ "InstanceId": ids[0], "ShouldDecrementDesiredCapacity": "true" });
+    ask(&mut world, Service::AutoScaling, "TerminateInstanceInAutoScalingGroup", chosen).unwrap();
+    run(&mut world, 120);
+    let (after, _, left) = nodes(&world);
+    assert_eq!(after, before);
+    assert!(!left.contains(&ids[0]));
+}
+
+#[test]
+fn the_same_seed_scales_in_the_same_way() {
+    let story = || {
+        let mut world = living();
+        update(&mut world, json!({ "desiredSize": 9 }), "").unwrap();
+        run(&mut world, 120);
+        let mut names: Vec<_> = world.snapshot(NODES, "").objects.iter().map(|node| node.value().to_string()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(story(), story());
+}
+
+/// The account of a server, as our own client sees it.
+fn session(server: &crate::sim::Handle) -> AwsSession {
+    let environment = Environment::default().with(server.environment());
+    AwsSession::open(Wish { environment, ..Wish::default() }, &SessionOptions::default()).unwrap()
+}
+
+#[tokio::test]
+async fn our_own_client_reads_and_scales_it() {
+    let server = crate::sim::start(Options { nodes: 24, pods: 100, ..Options::default() }).await.unwrap();
+    let session = session(&server);
+    assert_eq!(session.identity().await.unwrap().account, "123456789012");
+    let cluster = client::eks::describe_cluster(&session, "demo").await.unwrap();
+    assert_eq!(cluster.endpoint.as_deref(), Some(&*server.url));
+    let names = client::eks::list_nodegroups(&session, "demo").await.unwrap();
+    let group = client::eks::describe_nodegroup(&session, "demo", &names[0]).await.unwrap();
+    let asgs = [group.resources.auto_scaling_groups[0].name.clone()];
+    let asgs = client::autoscaling::describe_auto_scaling_groups(&session, &asgs).await.unwrap();
+    assert_eq!(asgs[0].desired, group.scaling_config.desired);
+    let price = client::pricing::get_products(&session, &group.instance_types[0]).await.unwrap().unwrap();
+    assert!(price.per_hour > 0.1);
+    // The answer is lost, the change is not: the same token brings the same update.
+    let lost = AwsOperation {
+        operation: "UpdateNodegroupConfig".into(),
+        times: Some(1),
+        lose: true,
+        ..AwsOperation::default()
+    };
+    let denied = AwsOperation { service: "ec2".into(), deny: true, ..AwsOperation::default() };
+    let slow =
+        AwsOperation { operation: "DescribeScalingActivities".into(), throttle: true, ..AwsOperation::default() };
+    server.set_faults(Faults { aws: vec![lost, denied, slow], ..Faults::default() });
+    let sizes =
+        client::eks::Scaling { desired: group.scaling_config.desired.map(|size| size + 1), ..Default::default() };
+    let scale = || client::eks::update_nodegroup_config(&session, "demo", &names[0], sizes, "token");
+    assert!(matches!(scale().await.unwrap_err().kind, ErrorKind::Network(fault) if fault.may_have_happened()));
+    let update = scale().await.unwrap();
+    let updates = client::eks::list_updates(&session, "demo", Some(&names[0])).await.unwrap();
+    assert_eq!(updates, [update.id]);
+    let refused = client::ec2::describe_regions(&session).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Denied("ec2:DescribeRegions".into()));
+    let throttled = client::autoscaling::describe_scaling_activities(&session, &asgs[0].name, 10).await.unwrap_err();
+    assert_eq!(throttled.kind, ErrorKind::Throttled);
+    assert_eq!(server.requests().await.count("DescribeCluster", "eks.eu-west-1"), 1);
+}
+
+#[tokio::test]
+async fn other_keys_are_nobodys() {
+    let server = crate::sim::start(Options { nodes: 2, pods: 4, ..Options::default() }).await.unwrap();
+    for (variable, kind) in [("AWS_ACCESS_KEY_ID", ErrorKind::RegionOff), ("AWS_SECRET_ACCESS_KEY", ErrorKind::BadKey)]
+    {
+        let environment = Environment::default().with(server.environment()).with([(variable, "AKIAOTHER")]);
+        let session = AwsSession::open(Wish { environment, ..Wish::default() }, &SessionOptions::default()).unwrap();
+        assert_eq!(session.identity().await.unwrap_err().kind, kind);
+    }
+}
