@@ -246,11 +246,10 @@ impl Handle {
     /// The same with what leads to the AWS account: the command that EKS has in its kubeconfigs, and the variables that it
     /// takes to find the demo's account instead of one's own. Who has no such command signs in by the token.
     pub fn eks_kubeconfig(&self) -> String {
-        let variables: String = self
-            .environment()
-            .into_iter()
-            .map(|(name, value)| format!("      - {{ name: {name}, value: {value:?} }}\n"))
-            .collect();
+        let variables = self.environment().into_iter();
+        let variables: Vec<_> =
+            variables.map(|(name, value)| format!("      - {{ name: {name}, value: {value:?} }}\n")).collect();
+        let variables = variables.concat();
         let exec = format!(
             "    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      args: [--region, \
              {REGION}, eks, get-token, --cluster-name, {CLUSTER}]\n      env:\n{variables}"

@@ -120,22 +120,18 @@ pub fn success(call: &Call, result: &Value, request_id: &str) -> Answer {
     match call.service {
         Service::Eks | Service::Ssm | Service::Pricing => json_answer(call.service, 200, result, request_id),
         Service::Ec2 => {
-            let mut text = format!("<{operation}Response xmlns=\"{namespace}\"><requestId>{request_id}</requestId>");
-            xml(result, "item", &mut text);
-            text.push_str(&format!("</{operation}Response>"));
-            xml_answer(200, &text, request_id)
+            let (head, inner) = (format!("<{operation}Response xmlns=\"{namespace}\">"), elements(result, "item"));
+            let id = format!("<requestId>{request_id}</requestId>");
+            xml_answer(200, &format!("{head}{id}{inner}</{operation}Response>"), request_id)
         }
         Service::AutoScaling | Service::Sts => {
-            let mut text = format!("<{operation}Response xmlns=\"{namespace}\">");
-            if !result.is_null() {
-                text.push_str(&format!("<{operation}Result>"));
-                xml(result, "member", &mut text);
-                text.push_str(&format!("</{operation}Result>"));
-            }
-            text.push_str(&format!(
-                "<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
-            ));
-            xml_answer(200, &text, request_id)
+            let head = format!("<{operation}Response xmlns=\"{namespace}\">");
+            let inner = match result {
+                Value::Null => String::new(),
+                result => format!("<{operation}Result>{}</{operation}Result>", elements(result, "member")),
+            };
+            let meta = format!("<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>");
+            xml_answer(200, &format!("{head}{inner}{meta}</{operation}Response>"), request_id)
         }
     }
 }
@@ -156,16 +152,15 @@ pub fn failure(service: Service, failure: &Failure, request_id: &str) -> Answer 
             json_answer(service, *status, &json!({ "__type": code, "message": message }), request_id)
         }
         Service::Ec2 => {
-            let mut text = String::from("<Response><Errors>");
-            xml(&json!({ "Error": { "Code": code, "Message": message } }), "item", &mut text);
-            text.push_str(&format!("</Errors><RequestID>{request_id}</RequestID></Response>"));
+            let inner = elements(&json!({ "Error": { "Code": code, "Message": message } }), "item");
+            let text = format!("<Response><Errors>{inner}</Errors><RequestID>{request_id}</RequestID></Response>");
             xml_answer(*status, &text, request_id)
         }
         Service::AutoScaling | Service::Sts => {
             let kind = if *status < 500 { "Sender" } else { "Receiver" };
-            let mut text = format!("<ErrorResponse xmlns=\"{}\">", namespace(service));
-            xml(&json!({ "Error": { "Type": kind, "Code": code, "Message": message } }), "member", &mut text);
-            text.push_str(&format!("<RequestId>{request_id}</RequestId></ErrorResponse>"));
+            let inner = elements(&json!({ "Error": { "Type": kind, "Code": code, "Message": message } }), "member");
+            let head = format!("<ErrorResponse xmlns=\"{}\">", namespace(service));
+            let text = format!("{head}{inner}<RequestId>{request_id}</RequestId></ErrorResponse>");
             xml_answer(*status, &text, request_id)
         }
     }
@@ -194,24 +189,29 @@ fn respond(status: u16, kind: &'static str, text: String, id_header: &'static st
 }
 
 /// The elements of a value; a list's entries are called `entry`. What is null is left out.
+fn elements(value: &Value, entry: &str) -> String {
+    let mut out = String::new();
+    xml(value, entry, &mut out);
+    out
+}
+
 fn xml(value: &Value, entry: &str, out: &mut String) {
+    let mut element = |name: &str, value: &Value| {
+        out.extend(["<", name, ">"]);
+        xml(value, entry, out);
+        out.extend(["</", name, ">"]);
+    };
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-                element(name, value, entry, out);
+                element(name, value);
             }
         }
-        Value::Array(entries) => entries.iter().for_each(|value| element(entry, value, entry, out)),
+        Value::Array(entries) => entries.iter().for_each(|value| element(entry, value)),
         Value::String(text) => escape(text, out),
         Value::Null => {}
         other => out.push_str(&other.to_string()),
     }
-}
-
-fn element(name: &str, value: &Value, entry: &str, out: &mut String) {
-    out.push_str(&format!("<{name}>"));
-    xml(value, entry, out);
-    out.push_str(&format!("</{name}>"));
 }
 
 fn escape(text: &str, out: &mut String) {
@@ -233,8 +233,7 @@ mod tests {
     #[test]
     fn values_become_elements() {
         let value = json!({ "Groups": [{ "Name": "a<b" }], "Empty": [], "None": null, "Size": 3, "On": true });
-        let mut text = String::new();
-        xml(&value, "member", &mut text);
+        let text = elements(&value, "member");
         for part in ["<Groups><member><Name>a&lt;b</Name></member></Groups>", "<Empty></Empty>", "<Size>3</Size>"] {
             assert!(text.contains(part), "{text}");
         }

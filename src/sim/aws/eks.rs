@@ -38,9 +38,8 @@ const ROUTES: [(&str, &str, &str); 17] = [
 
 /// The operation at a path, and the parameters in it.
 pub fn route(method: &str, path: &str) -> Option<(&'static str, Map<String, Value>)> {
-    // The method first: the last route of a path must not hide the others.
-    let routes = ROUTES.iter().filter(|(verb, ..)| *verb == method);
-    routes.filter_map(|(_, pattern, operation)| Some((*operation, parameters(pattern, path)?))).next()
+    let mut routes = ROUTES.iter().filter(|(verb, ..)| *verb == method);
+    routes.find_map(|(_, pattern, operation)| Some((*operation, parameters(pattern, path)?)))
 }
 
 fn parameters(pattern: &str, path: &str) -> Option<Map<String, Value>> {

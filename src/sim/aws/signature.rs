@@ -1,6 +1,8 @@
 //! Who asks: Signature Version 4, checked as AWS checks it (IAM User Guide, "Create a signed AWS API request"). Requests
 //! carry it in a header, presigned URLs and with them the tokens of clusters in their query.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -77,7 +79,9 @@ impl Scope {
         header: &dyn Fn(&str) -> String,
         body: &str,
     ) -> bool {
-        let headers: String = self.signed_headers.split(';').map(|name| format!("{name}:{}\n", header(name))).collect();
+        let headers: Vec<String> =
+            self.signed_headers.split(';').map(|name| format!("{name}:{}\n", header(name))).collect();
+        let headers = headers.concat();
         let request = format!(
             "{method}\n{}\n{}\n{headers}\n{}\n{body}",
             escaped(path, true),
@@ -157,7 +161,11 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 /// A query in the order and the writing that signatures want.
@@ -180,7 +188,7 @@ fn escaped(text: &str, path: bool) -> String {
         if plain(byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
         out
     })

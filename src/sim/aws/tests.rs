@@ -36,6 +36,7 @@ fn eks(world: &mut World, operation: &str, mut input: Value) -> Result<Value, Fa
     ask(world, Service::Eks, operation, input)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "calls read better so")]
 fn update(world: &mut World, sizes: Value, token: &str) -> Result<Value, Failure> {
     let input = json!({ "nodegroupName": "general-od", "scalingConfig": sizes, "clientRequestToken": token });
     eks(world, "UpdateNodegroupConfig", input).map(|answer| answer["update"].clone())
