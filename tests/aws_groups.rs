@@ -104,7 +104,7 @@ fn another_account_is_not_asked_about_groups() {
     drop(session);
     let output = demo.place.get(&["ng"]);
     let (text, remark) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains("arm-burst") && !text.contains("spot-a"), "{text}{remark}");
+    assert!(output.status.success() && text.contains("arm-burst") && !text.contains("spot-a"), "{output:?}");
     assert!(remark.contains("belongs to account 999999999999"), "{remark}");
 }
 

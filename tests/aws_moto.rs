@@ -81,7 +81,7 @@ async fn what_boto3_makes_is_seen_and_what_is_changed_it_reads_back() {
     let spot = ec2::describe_spot_price_history(&session, &["m5.large".to_owned()], Timestamp::now()).await.unwrap();
     assert!(spot.iter().all(|price| price.dollars_per_hour.is_some()), "{spot:?}");
     assert!(ssm::get_parameters(&session, &["/aws/service/none".to_owned()]).await.unwrap().is_empty());
-    assert!(autoscaling::describe_scheduled_actions(&session, "self-managed").await.unwrap().is_empty());
+    assert!(autoscaling::describe_scheduled_actions(&session, Some("self-managed")).await.unwrap().is_empty());
     assert!(autoscaling::describe_scaling_activities(&session, "self-managed", 10).await.is_ok());
 
     // An ARN is proof although moto's endpoint is a made-up name.

@@ -122,7 +122,11 @@ fn remark(model: &Model) -> Option<Problem> {
 
 /// Why a stream broke that is not whole yet and may come right by itself.
 fn interrupted(model: &Model) -> Option<&Problem> {
-    model.streams.iter().filter(|stream| !stream.synced).find_map(|stream| match &stream.state {
+    let own = model.table().map(|view| view.kind);
+    // What AWS does not say of a join stays unknown.
+    let counts = |kind| own == Some(kind) || model.world.kind(kind).origin != Origin::Aws;
+    let open = model.streams.iter().filter(|stream| !stream.synced && counts(stream.kind));
+    open.into_iter().find_map(|stream| match &stream.state {
         StreamState::Stale { why, passing: true, .. } => Some(why),
         _ => None,
     })
@@ -173,11 +177,11 @@ fn is_ready(model: &Model, undiscovered: bool) -> Result<bool, Problem> {
         return Ok(false);
     }
     // Joined kinds that are denied leave their columns unknown; sums over a part of them would be wrong.
-    if !model
-        .streams
-        .iter()
-        .all(|stream| stream.synced || matches!(stream.state, StreamState::Forbidden(_) | StreamState::Gone(_)))
-    {
+    let joined = |kind| kind != view.kind && model.world.kind(kind).origin == Origin::Aws;
+    if !model.streams.iter().all(|stream| {
+        let silent = joined(stream.kind) && matches!(stream.state, StreamState::Stale { .. });
+        stream.synced || silent || matches!(stream.state, StreamState::Forbidden(_) | StreamState::Gone(_))
+    }) {
         return Ok(false);
     }
     match model.streams.iter().find(|stream| stream.undecodable > 0) {

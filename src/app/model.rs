@@ -18,7 +18,12 @@ use crate::{
         settings::{self, Config},
         state::{ContextState, State},
     },
-    kinds::{ColumnInfo, HasId, KindId, KindInfo, Origin, column_named, node::Node, nodegroup, pod::Pod},
+    kinds::{
+        ColumnInfo, HasId, KindId, KindInfo, Origin, column_named,
+        node::Node,
+        nodegroup::{self, NodeGroup},
+        pod::Pod,
+    },
     problem::Problem,
     sources::kube::{
         discovery::Served,
@@ -168,6 +173,8 @@ pub struct Model {
     pub measuring: Option<Ask>,
     /// Whether what AWS says is on screen.
     pub attending: bool,
+    /// Whether the cluster is one of EKS, with an AWS session of its own.
+    pub eks: bool,
     /// When the context was entered (milliseconds), and whether the server was asked who it is and what it serves:
     /// once the first view has its rows.
     pub connected_at: i64,
@@ -259,6 +266,7 @@ impl Model {
             discovered: false,
             measuring: None,
             attending: false,
+            eks: false,
             connected_at: 0,
             introduced: false,
             pending_line: None,
@@ -397,6 +405,13 @@ impl Model {
         if self.views.is_empty() {
             command::line::show_pods(self);
         }
+    }
+
+    /// The cluster that is shown, by its own name.
+    pub fn cluster_name(&self) -> &str {
+        let cluster = self.facts.as_ref().map_or("", |facts| facts.cluster.as_str());
+        // Of an ARN the last part is the name.
+        cluster.rsplit('/').next().unwrap_or(cluster)
     }
 
     /// Whether the settings ask for care with the cluster that is shown.
@@ -563,9 +578,23 @@ impl Model {
             for joined in self.world.kind(view.kind).joins {
                 if let Some(kind) = self.kind_named(joined) {
                     let info = self.world.kind(kind);
+                    if info.origin == Origin::Aws {
+                        let of_aws = |want: &Want| self.eks && want.object.as_deref() == Some(nodegroup::AWS_PART);
+                        wants.extend(self.parts_of_groups(kind).into_iter().filter(of_aws));
+                        continue;
+                    }
+                    // Nobody asks for what the server may not have.
+                    if info.is_custom() && !info.served {
+                        continue;
+                    }
                     wants.extend(self.streams.wants(kind, info.namespaced, &view.lens.scope));
                 }
             }
+        }
+        // A change on its way is followed wherever one looks.
+        if !self.world.wishes.flights().is_empty() {
+            wants.extend(self.parts_of_groups(NodeGroup::ID));
+            wants.push(Want { kind: Node::ID, namespace: None, object: None });
         }
         let mut seen = Vec::new();
         wants.retain(|want| {
@@ -647,9 +676,7 @@ impl Model {
             return name.clone();
         }
         if info.origin == Origin::Aws {
-            let cluster = self.facts.as_ref().map_or("", |facts| facts.cluster.as_str());
-            // Of an ARN the last part is the name.
-            return cluster.rsplit('/').next().unwrap_or(cluster).to_owned();
+            return self.cluster_name().to_owned();
         }
         if !info.namespaced {
             return "all".to_owned();

@@ -14,7 +14,7 @@ use crate::{
     kinds::{self, Origin, nodegroup},
     problem::Problem,
     sources::{
-        aws::request_token,
+        aws::{change::Outcome, request_token},
         kube::{
             cluster::Preference,
             session::{ConnectOptions, Contexts, Session},
@@ -108,7 +108,7 @@ impl Runtime {
             Effect::Change { group, name, change } => match request_token() {
                 // One for each confirmed wish, whatever becomes of the way there.
                 Ok(token) => self.sources.order(Order::Change { group, name, change, token }),
-                Err(problem) => crate::command::scale::answered(model, group, &name, Err(problem)),
+                Err(problem) => crate::command::scale::answered(model, group, &name, Outcome::Refused(problem)),
             },
             Effect::Save => self.save(model),
             Effect::Theme(name) => match self.themes.get(&name, self.depth) {
@@ -150,6 +150,7 @@ impl Runtime {
         model.discovered = false;
         model.measuring = None;
         model.attending = false;
+        model.eks = matches!(session.eks(), Some(Ok(_)));
         model.connect_problem = None;
         let facts = session.facts().clone();
         let order = Order::Connect { generation: model.generation, session, preference: self.preference };

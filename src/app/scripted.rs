@@ -21,6 +21,7 @@ use crate::{
         node::Node,
         nodegroup::{self, Asg, Instance, Make, NodeGroup, Place, Prices, Subnet, TypePrice},
         pod::Pod,
+        poddisruptionbudget::PodDisruptionBudget,
     },
     sources::kube::session::{Facts, SignIn},
     store::{
@@ -145,7 +146,7 @@ impl Script {
         script
             .feed(Pod::ID, &[running("payments", "ledger-0", "node-a", 0), running("payments", "api-0", "node-c", 0)]);
         script.state(NodeGroup::ID, &StreamState::Polled { at: NOW / 1000 - 14 }, true);
-        for kind in [Pod::ID, Node::ID] {
+        for kind in [Pod::ID, Node::ID, PodDisruptionBudget::ID] {
             script.state(kind, &StreamState::Live, true);
         }
         script.group("spot-a", |_| {});
@@ -240,11 +241,7 @@ fn managed(name: &str, interner: &mut Interner) -> nodegroup::Row {
         types: vec![text("m6i.large")],
         spot: Some(true),
         status: text("ACTIVE"),
-        release: nodegroup::Release {
-            own: text("1.33.4-20260201"),
-            newest: Some(text("1.33.4-20260215")),
-            drifted: None,
-        },
+        release: nodegroup::Release { own: text("1.33.4-20260201"), newest: Some(text("1.33.4-20260215")) },
         schedules: Ok(Vec::new()),
         subnets: Ok(vec![Subnet { id: text("subnet-1"), zone, free: Some(212) }]),
         prices: std::sync::Arc::new(Prices { types: [(text("m6i.large"), price)].into(), doubt: None }),
@@ -275,7 +272,8 @@ pub fn running(namespace: &str, name: &str, node: &str, restarts: u32) -> Json {
     pod(namespace, name, 10_800, node, "Running", &json!({ "running": {} }), restarts)
 }
 
-fn node(name: &str) -> Json {
+/// A node of three days that is ready.
+pub fn node(name: &str) -> Json {
     json!({
         "metadata": meta("", name, 86_400 * 3),
         "status": {

@@ -86,6 +86,7 @@ impl Streams {
             let stream = Stream {
                 kind: want.kind,
                 namespace: want.namespace.clone(),
+                object: want.object.clone(),
                 state: StreamState::Waiting,
                 synced: false,
                 undecodable: 0,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     command::{self, line, palette, scale},
-    kinds::{HasId, KindId, nodegroup::NodeGroup},
+    kinds::{HasId, KindId, Origin, node::Node, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
         Batch, Message,
@@ -298,8 +298,8 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
                 model.set_columns(kind, columns);
             }
             model.world.apply(kind, changes, epoch);
-            if kind == NodeGroup::ID && model.dialog.is_some() {
-                scale::refresh(model);
+            if kind == NodeGroup::ID || kind == Node::ID {
+                scale::follow(model);
             }
             Touched::Kind(kind)
         }
@@ -328,8 +328,8 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
             // Parts show once they are whole.
             if part { Touched::Nothing } else { Touched::Kind(kind) }
         }
-        Message::Changed { group, name, result } => {
-            scale::answered(model, group, &name, result);
+        Message::Changed { group, name, outcome } => {
+            scale::answered(model, group, &name, outcome);
             Touched::Header
         }
         Message::Fetched { ticket, answer } => {
@@ -348,6 +348,10 @@ fn stream_state(model: &mut Model, id: StreamId, state: StreamState) -> Touched 
     stream.state = state.clone();
     if !changed {
         return Touched::Nothing;
+    }
+    // What AWS does not say of a join stays unknown there, without a word.
+    if model.world.kind(kind).origin == Origin::Aws && model.table().is_none_or(|view| view.kind != kind) {
+        return Touched::Header;
     }
     match state {
         StreamState::Stale { why, passing, .. } if !was_stale => {

@@ -13,11 +13,16 @@ use crate::{
         nodegroup::{NodeGroup, Row},
         pod::Pod,
     },
-    ops::scale::{self, Facts, Plan, Wish},
+    ops::{
+        follow::{self, Progress},
+        scale::{self, Bounds, Facts, Plan, Wish},
+    },
     problem::Problem,
+    sources::aws::change::Outcome,
     store::{
         table::{Rows, Uid},
         value::Health,
+        wishes::{Flight, Sizes},
     },
     ui::theme::Role,
     view::dialog::{Dialog, Focus, Line, Typing},
@@ -34,8 +39,8 @@ pub struct Scaling {
     pub group: Uid,
     pub name: String,
     pub wish: Wish,
-    /// Sizes as they were when the dialog was opened: wish, min and max.
-    seen: [Option<u32>; 3],
+    /// Sizes as they were when the dialog was opened.
+    seen: Sizes,
     /// Whether a digit begins a new number.
     fresh: bool,
 }
@@ -78,6 +83,15 @@ pub const COMMANDS: &[Command] = &[
             };
             open(m, wish)
         },
+        ..GROUPS
+    },
+    Command {
+        id: "nodegroups.undo",
+        keys: &["U"],
+        words: &["undo"],
+        help: "Back to the sizes before the last change; opens the dialog",
+        when: |m| current(m).is_some_and(|(uid, ..)| m.world.wishes.before(uid).is_some()),
+        run: |m, _| undo(m),
         ..GROUPS
     },
     Command {
@@ -162,7 +176,8 @@ pub const COMMANDS: &[Command] = &[
         hint: "move min/max",
         run: |m, _| {
             if let Some((_, scaling)) = &mut m.dialog {
-                scaling.wish.bounds = !scaling.wish.bounds;
+                let bounds = scaling.wish.bounds;
+                scaling.wish.bounds = if bounds == Bounds::Keep { Bounds::Move } else { Bounds::Keep };
             }
             refresh(m);
             Ok(Vec::new())
@@ -209,10 +224,17 @@ fn can_change(model: &Model, uid: Uid, name: &str, row: &Row) -> Result<u32, Pro
     if !row.fixed.is_empty() {
         return Err(cannot(row.fixed));
     }
-    if model.world.wishes.is_sent(uid) {
-        return Err(cannot("a change is on its way; one at a time"));
+    if let Some(why) = on_its_way(model, uid) {
+        return Err(cannot(&why));
     }
     row.wanted().ok_or_else(|| cannot("how many nodes it wants now is not known"))
+}
+
+/// Why nothing else is sent to a group now: a change has yet to reach it.
+fn on_its_way(model: &Model, group: Uid) -> Option<String> {
+    let flight = model.world.wishes.flight(group).filter(|flight| !flight.taken)?;
+    let size = flight.to.desired.unwrap_or_default();
+    Some(format!("the change to {size} is on its way; one at a time"))
 }
 
 /// Whether Enter opens the dialog on the row under the cursor: a size was edited.
@@ -225,14 +247,28 @@ pub fn open(model: &mut Model, size: Option<u32>) -> Done {
     let Some((uid, name, row)) = current(model) else { return Ok(Vec::new()) };
     let now = can_change(model, uid, &name, row)?;
     let size = size.or_else(|| model.world.wishes.pending(uid)).unwrap_or(now).min(MOST);
-    let scaling = Scaling { group: uid, name, wish: Wish { size, bounds: false }, seen: sizes(row), fresh: true };
+    let wish = Wish { size, bounds: Bounds::Keep };
+    let scaling = Scaling { group: uid, name, wish, seen: sizes(row), fresh: true };
     model.dialog = Some((Dialog::default(), scaling));
     refresh(model);
     Ok(Vec::new())
 }
 
-fn sizes(row: &Row) -> [Option<u32>; 3] {
-    [row.wanted(), row.min, row.max]
+/// Opens the dialog with the sizes from before the last change.
+fn undo(model: &mut Model) -> Done {
+    let Some((uid, name, row)) = current(model) else { return Ok(Vec::new()) };
+    let now = can_change(model, uid, &name, row)?;
+    let before = model.world.wishes.before(uid).unwrap_or_default();
+    let bounds = Bounds::Back { min: before.min, max: before.max };
+    let wish = Wish { size: before.desired.unwrap_or(now), bounds };
+    let scaling = Scaling { group: uid, name, wish, seen: sizes(row), fresh: true };
+    model.dialog = Some((Dialog::default(), scaling));
+    refresh(model);
+    Ok(Vec::new())
+}
+
+fn sizes(row: &Row) -> Sizes {
+    Sizes { min: row.min, max: row.max, desired: row.wanted() }
 }
 
 fn leave(model: &mut Model) -> Vec<Effect> {
@@ -298,7 +334,8 @@ fn row_of(model: &Model, group: Uid) -> Option<&Row> {
 }
 
 fn describe(model: &Model, dialog: &mut Dialog, scaling: &Scaling) {
-    dialog.title = format!("scale node group {}", scaling.name);
+    let back = if matches!(scaling.wish.bounds, Bounds::Back { .. }) { " back" } else { "" };
+    dialog.title = format!("scale node group {}{back}", scaling.name);
     dialog.act = format!("scale to {}", scaling.wish.size);
     let Some(row) = row_of(model, scaling.group) else {
         dialog.command.clear();
@@ -364,18 +401,23 @@ fn lines(plan: &Plan) -> Vec<Line> {
 /// Why it cannot be sent as it stands.
 fn blocked(model: &Model, row: &Row, scaling: &Scaling, plan: &Plan) -> Option<String> {
     if sizes(row) != scaling.seen {
-        let words = ["desired", "min", "max"].iter().zip(scaling.seen.iter().zip(sizes(row)));
+        let (before, after) = (scaling.seen, sizes(row));
+        let words = [
+            ("desired", before.desired, after.desired),
+            ("min", before.min, after.min),
+            ("max", before.max, after.max),
+        ];
         let number = |size: Option<u32>| size.map_or_else(|| "?".to_owned(), |size| size.to_string());
-        let changed = words.filter(|(_, (before, after))| **before != *after);
+        let changed = words.into_iter().filter(|(_, before, after)| before != after);
         let changed: Vec<String> =
-            changed.map(|(word, (before, after))| format!("{word} {} → {}", number(*before), number(after))).collect();
+            changed.map(|(word, before, after)| format!("{word} {} → {}", number(before), number(after))).collect();
         return Some(format!("it changed meanwhile: {}; leave, and look again", changed.join(", ")));
     }
     if model.read_only {
         return Some("this session is read-only: nothing is sent".to_owned());
     }
-    if model.world.wishes.is_sent(scaling.group) {
-        return Some("a change is on its way; one at a time".to_owned());
+    if let Some(why) = on_its_way(model, scaling.group) {
+        return Some(why);
     }
     plan.change.as_ref().err().cloned()
 }
@@ -390,26 +432,30 @@ fn act(model: &mut Model) -> Done {
         return Ok(Vec::new());
     }
     let scaling = scaling.clone();
-    let cluster = model.facts.as_ref().map_or("", |facts| facts.cluster.as_str());
-    // Of an ARN the last part is the name.
-    let name = cluster.rsplit('/').next().unwrap_or(cluster).to_owned();
-    if model.protected()
-        && let Some((dialog, _)) = &mut model.dialog
-    {
+    let Some(row) = row_of(model, scaling.group) else { return Ok(Vec::new()) };
+    let plan = plan(model, row, &scaling);
+    let Ok(change) = plan.change else { return Ok(Vec::new()) };
+    let name = if model.protected() {
+        Some(model.cluster_name().to_owned())
+    } else {
+        plan.risky.then(|| scaling.name.clone())
+    };
+    if let (Some(wanted), Some((dialog, _))) = (name, &mut model.dialog) {
         match &dialog.typing {
             Some(typing) if typing.typed == typing.wanted => {}
-            Some(_) => return Err(Problem::new("that is not the name of the cluster")),
+            Some(typing) => return Err(Problem::new(format!("that is not {}", typing.wanted))),
             None => {
                 dialog.focus = Focus::Act;
-                dialog.typing = Some(Typing { wanted: name, typed: String::new() });
+                dialog.typing = Some(Typing { wanted, typed: String::new() });
                 return Ok(Vec::new());
             }
         }
     }
-    let Some(row) = row_of(model, scaling.group) else { return Ok(Vec::new()) };
-    let Ok(change) = plan(model, row, &scaling).change else { return Ok(Vec::new()) };
     model.dialog = None;
-    model.world.wishes.send(scaling.group);
+    let to = Sizes { min: plan.min.1, max: plan.max.1, desired: Some(plan.to) };
+    let since = model.now.div_euclid(1000);
+    let flight = Flight { from: scaling.seen, to, since, accepted: false, taken: false };
+    model.world.wishes.send(scaling.group, flight);
     model.world.joins.bump(NodeGroup::ID);
     model.dirty = true;
     model.info(format!("{}: scaling to {} …", scaling.name, scaling.wish.size));
@@ -417,12 +463,50 @@ fn act(model: &mut Model) -> Done {
 }
 
 /// What came of a change.
-pub fn answered(model: &mut Model, group: Uid, name: &str, result: Result<(), Problem>) {
-    model.world.wishes.answered(group);
+pub fn answered(model: &mut Model, group: Uid, name: &str, outcome: Outcome) {
     model.world.joins.bump(NodeGroup::ID);
-    match result {
-        Ok(()) => model.info(format!("{name}: accepted; the row follows the nodes as they come and go")),
-        Err(problem) => model.note(Level::Error, problem),
+    match outcome {
+        Outcome::Accepted => {
+            model.world.wishes.accepted(group);
+            model.info(format!("{name}: accepted; it is followed until its nodes are ready, U undoes it"));
+        }
+        Outcome::Refused(problem) => {
+            model.world.wishes.end(group);
+            model.note(Level::Error, problem);
+        }
+        Outcome::Unknown(problem) => {
+            // If it was accepted the group will show it.
+            model.world.wishes.accepted(group);
+            let why = if problem.why.is_empty() { problem.what } else { format!("{}: {}", problem.what, problem.why) };
+            let what = format!("{name}: whether the change was accepted is not known");
+            model.note(Level::Warning, Problem::new(what).because(why).hint("its row shows it once it was"));
+        }
+    }
+    follow(model);
+}
+
+/// Looks how the changes on their way stand, and says what has become of them; keeps an open dialog up to date.
+pub fn follow(model: &mut Model) {
+    for group in model.world.wishes.flights() {
+        let table = model.world.table::<NodeGroup>();
+        let Some(id) = table.find(group) else { continue };
+        let (Some((_, row)), Some(flight)) = (table.get(id), model.world.wishes.flight(group)) else { continue };
+        let name = table.name(id).to_owned();
+        match follow::progress(flight, row, row.funnel(&model.world), model.now.div_euclid(1000)) {
+            Progress::Sending(_) => continue,
+            Progress::Moving(_) if flight.taken => continue,
+            Progress::Moving(_) => model.world.wishes.taken(group),
+            Progress::Arrived(what) => {
+                model.world.wishes.end(group);
+                model.info(format!("{name}: {what}"));
+            }
+            Progress::Stopped(why) => {
+                model.world.wishes.end(group);
+                let problem = Problem::new(format!("{name}: the change did not come about")).because(why);
+                model.note(Level::Warning, problem.hint("U on the group goes back to the sizes before"));
+            }
+        }
+        model.world.joins.bump(NodeGroup::ID);
     }
     refresh(model);
 }

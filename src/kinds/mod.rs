@@ -65,6 +65,7 @@ registry! {
     service::Service,
     event::Event,
     nodegroup::NodeGroup,
+    nodeclaim::NodeClaim,
     poddisruptionbudget::PodDisruptionBudget,
     horizontalpodautoscaler::HorizontalPodAutoscaler,
     container::Container,
@@ -161,6 +162,13 @@ impl KindInfo {
             joins: definition.joins,
             origin: K::ORIGIN,
         }
+    }
+}
+
+impl KindInfo {
+    /// Whether a server may do without it: a custom resource, which there is or is not.
+    pub fn is_custom(&self) -> bool {
+        self.group.contains('.') && !self.group.ends_with(".k8s.io")
     }
 }
 
@@ -470,6 +478,8 @@ pub enum Form {
 /// A kind whose objects are one protobuf message or JSON object each, and one row each.
 pub trait Wired: Kind {
     type Wire: prost::Message + Default + serde::de::DeserializeOwned;
+    /// How to ask for its objects.
+    const FORM: Form = Form::Typed;
 
     fn meta(wire: &Self::Wire) -> &wire::ObjectMeta;
     fn row(wire: &Self::Wire, interner: &mut Interner) -> Self::Row;
@@ -543,6 +553,10 @@ pub fn read<W: prost::Message + Default + serde::de::DeserializeOwned>(
 }
 
 impl<K: Wired> Decoder for WiredDecoder<K> {
+    fn form(&self) -> Form {
+        K::FORM
+    }
+
     fn object(
         &mut self,
         event: EventKind,

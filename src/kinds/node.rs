@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{
     At, Decoder, Definition, Drill, HasId, Kind, Wired,
-    nodegroup::NodeGroup,
+    nodegroup::{Hourly, NodeGroup},
     pod::Pod,
     percent,
     wire::{self, Entry, ObjectMeta, Resource, wire},
@@ -116,6 +116,20 @@ impl Node {
     /// The group that its labels name, or the one that AWS says its instance is in.
     pub fn group(row: &Row, world: &World) -> Sym {
         if row.group.is_empty() { world.joins.group_of.get(&row.instance).copied().unwrap_or_default() } else { row.group }
+    }
+
+    /// What it costs an hour: instances that nobody manages for a fee, of whom it is known whether they are spot.
+    pub fn hourly(row: &Row, world: &World) -> Option<Hourly> {
+        let text = |sym| world.symbols.get(sym);
+        if matches!(text(row.group_kind), "auto" | "fargate") {
+            return None;
+        }
+        let spot = match text(row.capacity_type) {
+            "spot" => true,
+            "on-demand" => false,
+            _ => return None,
+        };
+        world.joins.prices.of(text(row.instance_type), text(row.zone), spot)
     }
 
     fn used(at: &At<'_>) -> Option<Amounts> {
@@ -308,6 +322,11 @@ const COLUMNS: &[Column] = &[
     Column::text("type", "Instance type", |row, at| at.symbol(row.instance_type)).rank(3),
     Column::text("zone", "Availability zone", |row, at| at.symbol(row.zone)).rank(3),
     Column::text("capacity", "On-demand or spot", |row, at| at.symbol(row.capacity_type)).rank(5),
+    Column::number("$/h", "What it costs an hour by list; s by the spot price", |row, at| {
+        Node::hourly(row, at.world).map_or(Value::Unknown, Hourly::value)
+    })
+    .joined()
+    .rank(5),
     Column::number("pods", "Pods on it of those it takes", |row, at| {
         Node::of_pods(row, at, |totals| match row.max_pods {
             0 => Value::Int(i64::from(totals.pods)),
@@ -405,7 +424,7 @@ impl Kind for Node {
         namespaced: false,
         aliases: &["no", "node"],
         sort: None,
-        joins: &["pods"],
+        joins: &["pods", "nodegroups"],
     };
 
     fn columns() -> &'static [Column] {
@@ -456,7 +475,7 @@ impl Kind for Node {
             }
         }
         joins.bump(NodeGroup::ID);
-        let facts = |row: &Row| (row.group, row.zone, row.instance_type, row.capacity_type);
+        let facts = |row: &Row| (row.group, row.zone, row.instance_type, row.capacity_type, row.allocatable);
         if old.map(|(_, row)| facts(row)) != new.map(|(_, row)| facts(row)) {
             joins.bump(Pod::ID);
         }

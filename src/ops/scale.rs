@@ -30,8 +30,20 @@ pub struct Facts<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
     pub size: u32,
-    /// Move min or max along.
-    pub bounds: bool,
+    pub bounds: Bounds,
+}
+
+/// What becomes of min and max.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounds {
+    Keep,
+    /// They move as far as the size wants it.
+    Move,
+    /// Back to these: the way back from a change.
+    Back {
+        min: Option<u32>,
+        max: Option<u32>,
+    },
 }
 
 /// One line of what there is to know.
@@ -51,6 +63,8 @@ pub struct Plan {
     pub min: (Option<u32>, Option<u32>),
     pub max: (Option<u32>, Option<u32>),
     pub lines: Vec<Line>,
+    /// Whether pods may be ended that nobody has asked about: a key is too easily pressed for that.
+    pub risky: bool,
     /// The same for a shell; empty where there is none.
     pub command: String,
     /// What to send, or why it cannot be.
@@ -67,19 +81,23 @@ pub fn plan(facts: Facts<'_>, wish: Wish) -> Plan {
     cost(facts, wish, from, &mut say);
     room(row, wish, from, &mut say);
     others(facts, wish, from, &mut say);
-    pods(facts, wish, from, &mut say);
+    let risky = pods(facts, wish, from, &mut say);
     for doubt in &row.doubts {
         say("unknown", Health::Unknown, doubt.clone());
     }
     let change = change(facts, wish, from, min, max);
     let command = change.as_ref().map_or(String::new(), |change| command(facts, change));
-    Plan { from, to: wish.size, min: (row.min, min), max: (row.max, max), lines, command, change }
+    Plan { from, to: wish.size, min: (row.min, min), max: (row.max, max), lines, risky, command, change }
 }
 
 /// The bounds to go with the wish, where they may be moved.
 fn bounds(row: &Row, wish: Wish, from: Option<u32>) -> (Option<u32>, Option<u32>) {
-    if !wish.bounds || !matches!(row.make, Make::Managed | Make::Own) {
-        return (row.min, row.max);
+    match wish.bounds {
+        Bounds::Move if matches!(row.make, Make::Managed | Make::Own) => {}
+        Bounds::Back { min, max } if matches!(row.make, Make::Managed | Make::Own) => {
+            return (min.or(row.min), max.or(row.max));
+        }
+        _ => return (row.min, row.max),
     }
     let raised = row.autoscaled && from.is_some_and(|from| wish.size > from);
     let min = row.min.map(|min| if raised { min.max(wish.size) } else { min.min(wish.size) });
@@ -265,8 +283,9 @@ fn others(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(
     let Some(from) = from else { return };
     let (up, down) = (wish.size > from, wish.size < from);
     if row.autoscaled && up {
-        let text = if wish.bounds {
-            "cluster-autoscaler manages this group; the raised min keeps it from undoing this".to_owned()
+        let text = if wish.bounds == Bounds::Move {
+            "cluster-autoscaler manages this group; the raised min keeps it from undoing this, from about a minute on"
+                .to_owned()
         } else {
             "cluster-autoscaler manages this group: it may undo this after 10 min; m raises min, which keeps it"
                 .to_owned()
@@ -300,13 +319,16 @@ fn others(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(
     }
 }
 
-/// What goes with the nodes that go.
-fn pods(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) {
-    let Some(fewer) = from.and_then(|from| from.checked_sub(wish.size)).filter(|fewer| *fewer > 0) else { return };
+/// What goes with the nodes that go; true where it goes without being asked.
+fn pods(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) -> bool {
+    let fewer = from.and_then(|from| from.checked_sub(wish.size)).filter(|fewer| *fewer > 0);
+    let Some(fewer) = fewer else { return false };
     let nodes = if fewer == 1 { "the node that".to_owned() } else { format!("the {fewer} nodes that") };
-    let (who, rule) = match facts.row.make {
-        Make::Karpenter | Make::Auto => ("Karpenter", "it respects disruption budgets"),
-        _ => ("AWS", "it does not respect disruption budgets, and does not tell which before"),
+    let asked = matches!(facts.row.make, Make::Karpenter | Make::Auto);
+    let (who, rule) = if asked {
+        ("Karpenter", "it respects disruption budgets")
+    } else {
+        ("AWS", "it does not respect disruption budgets, and does not tell which before")
     };
     match facts.pods {
         Some(pods) => {
@@ -314,12 +336,14 @@ fn pods(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'
             pods.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
             let most: u32 = pods.iter().take(fewer as usize).sum();
             if most == 0 {
-                return say("pods", Health::Ok, format!("none run on {nodes} {who} picks"));
+                say("pods", Health::Ok, format!("none run on {nodes} {who} picks"));
+                return false;
             }
             say("pods", Health::Warn, format!("up to {most} go with {nodes} {who} picks: {rule}"));
         }
         None => say("pods", Health::Unknown, format!("not known how many go with {nodes} {who} picks: {rule}")),
     }
+    !asked
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub enum Message {
     Changed {
         group: Uid,
         name: String,
-        result: Result<(), Problem>,
+        outcome: aws::change::Outcome,
     },
     /// The answer to a fetch.
     Fetched {

@@ -147,9 +147,9 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                 let attention = Rc::clone(&attention);
                 // It is not dropped with the cluster: what was confirmed is sent.
                 spawn_local(async move {
-                    let result = change::send(&cluster, &change, &token).await;
+                    let outcome = change::send(&cluster, &change, &token).await;
                     attention.changed();
-                    let _ = cluster.tell(Message::Changed { group, name, result }).await;
+                    let _ = cluster.tell(Message::Changed { group, name, outcome }).await;
                 });
             }
             Order::Close(id) => {

@@ -54,6 +54,8 @@ pub struct Stream {
     pub kind: KindId,
     /// The namespace it covers; `None` is the whole cluster.
     pub namespace: Option<String>,
+    /// The object whose rows it brings, or the part of a table; `None` is all of it.
+    pub object: Option<String>,
     pub state: StreamState,
     /// Whether it ever was complete since it was opened.
     pub synced: bool,

@@ -111,8 +111,15 @@ impl<'a> Value<'a> {
             Value::Cpu(milli) => Cow::Owned(quantity::cpu(*milli)),
             Value::Memory(bytes) => Cow::Owned(quantity::memory(*bytes)),
             Value::Percent(_, percent) => Cow::Owned(format!("{percent:.0}")),
-            Value::Price(dollars, Basis::List) => Cow::Owned(format!("{dollars:.2}")),
-            Value::Price(dollars, Basis::Spot) => Cow::Owned(format!("{dollars:.2}s")),
+            Value::Price(dollars, basis) => {
+                let sign = if *basis == Basis::Spot { "s" } else { "" };
+                Cow::Owned(match *dollars {
+                    // What is little is not nothing.
+                    little if little > 0.0 && little < 0.0001 => format!("<0.0001{sign}"),
+                    little if little > 0.0 && little < 0.01 => format!("{little:.4}{sign}"),
+                    dollars => format!("{dollars:.2}{sign}"),
+                })
+            }
             Value::Since(instant) => Cow::Owned(age::human(now.saturating_sub(*instant))),
             Value::Span(seconds) => Cow::Owned(age::human(*seconds)),
             Value::Ip(address) => Cow::Owned(address.to_string()),

@@ -1,14 +1,36 @@
-//! Sizes of node groups that the user is about to ask for, and those that were asked for and not answered yet. By uid:
-//! when the group is gone, so is the wish.
+//! Sizes of node groups that the user is about to ask for, those that were asked for and have not come about yet, and
+//! those from before, for the way back. By uid: when the group is gone, so is the wish.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::table::Uid;
+
+/// Bounds and wish of a group; `None` is unknown or left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    pub desired: Option<u32>,
+}
+
+/// A change on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flight {
+    pub from: Sizes,
+    pub to: Sizes,
+    /// When it was sent, Unix seconds.
+    pub since: i64,
+    /// Whether AWS has accepted it.
+    pub accepted: bool,
+    /// Whether the group has been seen to want what was asked for.
+    pub taken: bool,
+}
 
 #[derive(Debug, Default)]
 pub struct Wishes {
     pending: HashMap<Uid, u32>,
-    sent: HashSet<Uid>,
+    flights: HashMap<Uid, Flight>,
+    before: HashMap<Uid, Sizes>,
 }
 
 impl Wishes {
@@ -25,17 +47,43 @@ impl Wishes {
         };
     }
 
-    /// Whether a change is on its way: one at a time for each group.
-    pub fn is_sent(&self, group: Uid) -> bool {
-        self.sent.contains(&group)
+    /// The change of a group that is followed.
+    pub fn flight(&self, group: Uid) -> Option<&Flight> {
+        self.flights.get(&group)
     }
 
-    pub fn send(&mut self, group: Uid) {
+    /// The groups whose changes are followed.
+    pub fn flights(&self) -> Vec<Uid> {
+        self.flights.keys().copied().collect()
+    }
+
+    pub fn send(&mut self, group: Uid, flight: Flight) {
         self.pending.remove(&group);
-        self.sent.insert(group);
+        self.flights.insert(group, flight);
     }
 
-    pub fn answered(&mut self, group: Uid) {
-        self.sent.remove(&group);
+    /// AWS has accepted it: from now on there is a way back.
+    pub fn accepted(&mut self, group: Uid) {
+        if let Some(flight) = self.flights.get_mut(&group) {
+            flight.accepted = true;
+            self.before.insert(group, flight.from);
+        }
+    }
+
+    /// The group wants what was asked for.
+    pub fn taken(&mut self, group: Uid) {
+        if let Some(flight) = self.flights.get_mut(&group) {
+            flight.taken = true;
+        }
+    }
+
+    /// It is not followed any more.
+    pub fn end(&mut self, group: Uid) {
+        self.flights.remove(&group);
+    }
+
+    /// The sizes before the last change that was accepted.
+    pub fn before(&self, group: Uid) -> Option<Sizes> {
+        self.before.get(&group).copied()
     }
 }

@@ -10,7 +10,7 @@ use super::{
     usage::{Reading, Usage},
     wishes::Wishes,
 };
-use crate::kinds::{self, ColumnInfo, HasId, Kind, KindId, KindInfo, nodegroup::Prices};
+use crate::kinds::{self, ColumnInfo, HasId, Kind, KindId, KindInfo, nodeclaim::Claims, nodegroup::Prices};
 
 /// What pods come to together: on a node, in a namespace, of a workload. Kept as pods come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,6 +82,8 @@ pub struct Joins {
     pub prices: Arc<Prices>,
     /// The group of an instance, as AWS has it.
     pub group_of: HashMap<Sym, Sym>,
+    /// What Karpenter's claims come to for each pool.
+    pub claims: HashMap<Sym, Claims>,
     /// Placed pods that have not finished, as `kubectl describe node` counts.
     pub on_node: HashMap<Sym, Totals>,
     /// The pods of all nodes together.

@@ -126,7 +126,10 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     let name = facts.context.rsplit('/').next().unwrap_or(&facts.context);
     let health = status::connection(model);
     let right = format!("kube {} {}", if screen.ascii { "*" } else { "●" }, health.1);
-    let right_width = grid::width(&right) + 1;
+    let bulb = if screen.ascii { "*" } else { "●" };
+    let aws = status::aws(model).map(|(role, word)| (role, format!("   aws {bulb} {word}")));
+    let aws_width = aws.as_ref().map_or(0, |(_, text)| grid::width(text));
+    let right_width = grid::width(&right) + aws_width + 1;
     let user = facts.impersonates.as_ref().or(facts.user.as_ref()).map(String::as_str).unwrap_or_default();
     let left = Rect { width: area.width.saturating_sub(right_width + 1), ..line };
     let mut x = write(buffer, left, area.x + 1, &[(name, value.patch(screen.style(Role::Accent)))]);
@@ -145,7 +148,10 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         }
     }
     let at = area.right().saturating_sub(right_width);
-    write(buffer, line, at, &[(&right, screen.style(health.0))]);
+    let at = write(buffer, line, at, &[(&right, screen.style(health.0))]);
+    if let Some((role, text)) = &aws {
+        write(buffer, line, at, &[(text, screen.style(*role))]);
+    }
     if area.height < 2 {
         return;
     }

@@ -2,8 +2,9 @@
 
 use crate::{
     app::model::Model,
+    kinds::{Origin, nodegroup::KARPENTER_PART},
     store::{
-        stream::StreamState,
+        stream::{Stream, StreamState},
         usage::{MetricsState, STALE},
     },
     ui::theme::Role,
@@ -19,7 +20,7 @@ pub fn connection(model: &Model) -> (Role, String) {
             worst = (role, text, weight);
         }
     };
-    for stream in model.streams.iter() {
+    for stream in model.streams.iter().filter(|stream| !is_aws(model, stream)) {
         let name = &model.world.kind(stream.kind).plural;
         match &stream.state {
             StreamState::Live | StreamState::Polled { .. } | StreamState::Off(_) => {}
@@ -51,6 +52,25 @@ pub fn connection(model: &Model) -> (Role, String) {
         }
     }
     (worst.0, worst.1)
+}
+
+/// Whether a stream is the one that AWS is asked for.
+fn is_aws(model: &Model, stream: &Stream) -> bool {
+    model.world.kind(stream.kind).origin == Origin::Aws && stream.object.as_deref() != Some(KARPENTER_PART)
+}
+
+/// How AWS answers, where it is asked.
+pub fn aws(model: &Model) -> Option<(Role, &'static str)> {
+    let mut streams = model.streams.iter().filter(|stream| is_aws(model, stream));
+    Some(match &streams.next()?.state {
+        StreamState::Live | StreamState::Polled { .. } => (Role::HealthOk, "live"),
+        StreamState::Off(_) => (Role::Dim, "off"),
+        StreamState::Forbidden(_) | StreamState::Gone(_) => (Role::Warning, "denied"),
+        StreamState::Stale { .. } => (Role::Stale, "stale"),
+        StreamState::Waiting | StreamState::Connecting { .. } | StreamState::Loading { .. } => {
+            (Role::HealthProgressing, "connecting")
+        }
+    })
 }
 
 /// What a table's own stream does while rows are shown that may not be all, or not as they are now. `now` in

@@ -8,7 +8,10 @@ use crate::{
     config::settings::Config,
     sources::{
         Message,
-        aws::{change::Change, eks},
+        aws::{
+            change::{Change, Outcome},
+            eks,
+        },
     },
     ui::theme::ColorDepth,
 };
@@ -29,6 +32,13 @@ fn desired(script: &Script, name: &str) -> String {
     let table = script.model.world.table::<NodeGroup>();
     let id = table.find(Uid::hashed(&[name.as_bytes()])).unwrap();
     let column = table.columns().iter().position(|column| column.id == "desired").unwrap();
+    table.value(id, column, &script.model.world).render(0).into_owned()
+}
+
+fn status(script: &Script, name: &str) -> String {
+    let table = script.model.world.table::<NodeGroup>();
+    let id = table.find(Uid::hashed(&[name.as_bytes()])).unwrap();
+    let column = table.columns().iter().position(|column| column.id == "status").unwrap();
     table.value(id, column, &script.model.world).render(0).into_owned()
 }
 
@@ -65,10 +75,91 @@ fn two_more_and_yes_is_one_request() {
     assert_eq!(script.press(&[MORE]), []);
     assert!(last_note(&script).contains("one at a time"), "{}", last_note(&script));
 
-    let group = Uid::hashed(&[b"spot-a"]);
-    update::message(&mut script.model, Message::Changed { group, name: "spot-a".to_owned(), result: Ok(()) });
+    answer(&mut script, Outcome::Accepted);
     assert_eq!(script.press(&[FEWER]), []);
-    assert_eq!(desired(&script, "spot-a"), "3→2");
+    assert_eq!(desired(&script, "spot-a"), "3", "AWS has not carried it to the group yet");
+    shows(&mut script, 5);
+    script.press(&[FEWER]);
+    assert_eq!(desired(&script, "spot-a"), "5→4");
+}
+
+/// AWS answers the change of spot-a.
+fn answer(script: &mut Script, outcome: Outcome) {
+    let group = Uid::hashed(&[b"spot-a"]);
+    update::message(&mut script.model, Message::Changed { group, name: "spot-a".to_owned(), outcome });
+}
+
+/// AWS says, after the change, that spot-a wants so many nodes, and has as many instances.
+fn shows(script: &mut Script, desired: u32) {
+    let at = script.model.now / 1000 + 10;
+    script.group("spot-a", |row| {
+        row.max = Some(desired.max(10));
+        let asg = row.asg.as_mut().unwrap();
+        (row.desired, asg.desired, row.at) = (Some(desired), Some(desired), at);
+        let last = asg.instances.last().unwrap().clone();
+        asg.instances.resize(desired as usize, last);
+    });
+    script.model.now += 20_000;
+    follow(&mut script.model);
+}
+
+#[test]
+fn it_is_followed_until_its_nodes_are_ready_and_undone_to_what_it_was() {
+    let mut script = script();
+    script.press(&[MORE, MORE, MORE, MORE, MORE, MORE, MORE, MORE, MORE, KeyCode::Enter, KeyCode::Char('m'), YES]);
+    answer(&mut script, Outcome::Accepted);
+    shows(&mut script, 12);
+    assert_eq!(status(&script, "spot-a"), "scaling to 12, joining 10");
+    // It did not mean that many.
+    assert_eq!(script.press(&[KeyCode::Char('U')]), []);
+    let (dialog, _) = script.model.dialog.as_ref().unwrap();
+    assert_eq!(dialog.title, "scale node group spot-a back");
+    assert_eq!(script.press(&[YES]), [], "ten nodes may go, two of them with pods");
+    let name = "spot-a".chars().map(KeyCode::Char).collect::<Vec<_>>();
+    script.press(&name);
+    assert_eq!(script.press(&[KeyCode::Enter]), sent("spot-a", eks::Scaling { max: Some(10), ..to(3) }));
+
+    // The nodes of three: two are there, the third comes.
+    answer(&mut script, Outcome::Accepted);
+    shows(&mut script, 3);
+    assert_eq!(status(&script, "spot-a"), "scaling to 3, joining 1");
+    let mut third = crate::app::scripted::node("node-d");
+    third["metadata"]["labels"] = serde_json::json!({ "eks.amazonaws.com/nodegroup": "spot-a" });
+    script.feed(Node::ID, &[third]);
+    follow(&mut script.model);
+    assert!(last_note(&script).starts_with("spot-a: 3 nodes are ready, "), "{}", last_note(&script));
+    assert_eq!(status(&script, "spot-a"), "ok");
+}
+
+#[test]
+fn what_stops_a_change_is_said_once() {
+    let mut script = script();
+    script.press(&[MORE, MORE, KeyCode::Enter, YES]);
+    answer(&mut script, Outcome::Accepted);
+    shows(&mut script, 5);
+    let at = script.model.now / 1000;
+    script.group("spot-a", |row| {
+        row.desired = Some(5);
+        row.asg.as_mut().unwrap().desired = Some(5);
+        (row.at, row.failure) = (at, Some((at - 5, "InsufficientInstanceCapacity".to_owned())));
+    });
+    follow(&mut script.model);
+    assert!(last_note(&script).contains("InsufficientInstanceCapacity"), "{}", last_note(&script));
+    let notes = script.model.notes.len();
+    follow(&mut script.model);
+    assert_eq!(script.model.notes.len(), notes);
+}
+
+#[test]
+fn a_lost_answer_is_neither_yes_nor_no() {
+    let mut script = script();
+    script.press(&[MORE, MORE, KeyCode::Enter, YES]);
+    answer(&mut script, Outcome::Unknown(Problem::new("AWS did not answer")));
+    assert!(last_note(&script).contains("whether the change was accepted is not known"), "{}", last_note(&script));
+    script.press(&[MORE]);
+    assert_eq!(desired(&script, "spot-a"), "3", "nothing else is sent while it may be on its way");
+    shows(&mut script, 5);
+    assert_eq!(status(&script, "spot-a"), "scaling to 5, joining 3");
 }
 
 #[test]
@@ -213,8 +304,7 @@ fn a_refusal_is_noted_and_the_group_is_free_again() {
     let mut script = script();
     script.press(&[MORE, KeyCode::Enter, YES]);
     let problem = Problem::new("AWS is busy with it").because("ResourceInUseException");
-    let group = Uid::hashed(&[b"spot-a"]);
-    update::message(&mut script.model, Message::Changed { group, name: "spot-a".to_owned(), result: Err(problem) });
+    answer(&mut script, Outcome::Refused(problem));
     assert!(last_note(&script).contains("ResourceInUseException"));
     assert_eq!(script.press(&[MORE, KeyCode::Enter, YES]), sent("spot-a", to(4)));
 }

@@ -19,7 +19,8 @@ impl Stage {
         Stage::Count(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    fn count(self) -> Option<u32> {
+    /// The number, where there is one.
+    pub fn count(self) -> Option<u32> {
         match self {
             Stage::Count(count) => Some(count),
             Stage::None | Stage::Unknown => None,

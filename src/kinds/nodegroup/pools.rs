@@ -49,6 +49,15 @@ struct Template {
 struct TemplateSpec {
     node_class_ref: ClassRef,
     requirements: Vec<Requirement>,
+    taints: Vec<Taint>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Taint {
+    key: String,
+    value: String,
+    effect: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -68,6 +77,7 @@ struct Requirement {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Status {
+    nodes: Option<Number>,
     resources: Resources,
     conditions: Vec<Condition>,
 }
@@ -75,7 +85,7 @@ struct Status {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Resources {
-    /// How many nodes its claims come to.
+    /// How many nodes its claims come to, where `status.nodes` is not there yet.
     nodes: Option<Number>,
 }
 
@@ -139,9 +149,11 @@ fn row(pool: &NodePool, interner: &mut Interner) -> Row {
         [one] => Some(one == "spot"),
         _ => None,
     };
+    let taint = |it: &Taint| super::taint(&it.key, &it.value, &it.effect);
+    row.taints = template.taints.iter().map(taint).collect::<Vec<_>>().join(",");
     row.desired = pool.spec.replicas;
     row.max = pool.spec.limits.nodes.as_ref().and_then(Number::count);
-    row.claimed = pool.status.resources.nodes.as_ref().and_then(Number::count);
+    row.claimed = pool.status.nodes.as_ref().or(pool.status.resources.nodes.as_ref()).and_then(Number::count);
     let not_ready = |it: &&Condition| it.r#type == "Ready" && it.status == "False";
     row.issues = pool.status.conditions.iter().filter(not_ready).map(Condition::words).collect();
     if row.desired.is_none() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::store::value::{Basis, Value};
+
 /// Prices by instance type, as far as they could be had.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Prices {
@@ -29,6 +31,10 @@ pub struct Hourly {
 }
 
 impl Hourly {
+    pub fn value(self) -> Value<'static> {
+        Value::Price(self.dollars, if self.spot { Basis::Spot } else { Basis::List })
+    }
+
     pub fn add(&mut self, other: Hourly) {
         self.dollars += other.dollars;
         self.spot |= other.spot;

@@ -12,7 +12,7 @@ use super::{
     deployment::Deployment,
     namespace::Namespace,
     node::Node,
-    nodegroup::NodeGroup,
+    nodegroup::{Hourly, NodeGroup},
     percent, seconds,
     wire::{ObjectMeta, text},
     workload,
@@ -71,6 +71,18 @@ impl Pod {
 
     fn used(at: &At<'_>) -> Option<Amounts> {
         at.world.usage.of(Pod::ID, at.id, at.meta.uid)
+    }
+
+    /// Its share of what its node costs an hour: by what it asks for of CPU or memory, whichever is the bigger part.
+    fn hourly(row: &Row, at: &At<'_>) -> Option<Hourly> {
+        let node = Self::node(row, at).filter(|_| row.counted)?;
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = |asked: u64, of: u64| if of == 0 { 0.0 } else { asked as f64 / of as f64 };
+        let cpu = share(row.requests.cpu, node.allocatable.cpu);
+        let share = cpu.max(share(row.requests.memory, node.allocatable.memory));
+        // Who asks for nothing has no share that could be told.
+        let whole = Node::hourly(node, at.world).filter(|_| share > 0.0)?;
+        Some(Hourly { dollars: whole.dollars * share, ..whole })
     }
 
     /// What one pod adds to the sums over pods.
@@ -224,6 +236,11 @@ const COLUMNS: &[Column] = &[
     Column::text("zone", "Availability zone of its node", |row, at| Pod::from_node(row, at, |node, _| node.zone))
         .joined()
         .rank(5),
+    Column::number("$/h", "Its share of its node's price, by what it asks for", |row, at| {
+        Pod::hourly(row, at).map_or(Value::Unknown, Hourly::value)
+    })
+    .joined()
+    .wide(),
     Column::text("ip", "Address of the pod", |row, _| row.ip.map_or_else(Value::none, Value::Ip)).rank(8),
     Column::text("node", "Node that it runs on", |row, at| at.symbol(row.node)).rank(3),
     Column::text("nominated node", "Node that is being made free for it", |row, at| at.symbol(row.nominated)).wide(),
@@ -250,7 +267,7 @@ impl Kind for Pod {
         namespaced: true,
         aliases: &["po", "pod"],
         sort: None,
-        joins: &["nodes"],
+        joins: &["nodes", "nodegroups"],
     };
 
     fn columns() -> &'static [Column] {

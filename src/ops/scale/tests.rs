@@ -70,6 +70,7 @@ fn pool(replicas: Option<u32>) -> Row {
 /// The plan as text.
 fn told(row: &Row, size: u32, bounds: bool, pods: Option<&[u32]>) -> String {
     let facts = Facts { name: "spot-a", row, pods, context: "prod", now: NOW };
+    let bounds = if bounds { Bounds::Move } else { Bounds::Keep };
     let plan = plan(facts, Wish { size, bounds });
     let number = |size: Option<u32>| size.map_or("?".to_owned(), |size| size.to_string());
     let mut text = format!("{} → {}", number(plan.from), plan.to);

@@ -88,6 +88,8 @@ pub struct Activity {
 /// A change that will come by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scheduled {
+    /// The group's name.
+    pub group: String,
     pub name: String,
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
@@ -134,9 +136,9 @@ pub async fn describe_scaling_activities(
     Ok(result.list("Activities").map(activity).collect())
 }
 
-/// Needs `autoscaling:DescribeScheduledActions`.
-pub async fn describe_scheduled_actions(session: &AwsSession, group: &str) -> Result<Vec<Scheduled>, AwsError> {
-    let parameters = || Parameters::default().set("AutoScalingGroupName", group);
+/// Of one group, or of all that the account has in the region. Needs `autoscaling:DescribeScheduledActions`.
+pub async fn describe_scheduled_actions(session: &AwsSession, group: Option<&str>) -> Result<Vec<Scheduled>, AwsError> {
+    let parameters = || Parameters::default().set_if("AutoScalingGroupName", group);
     let list = "ScheduledUpdateGroupActions";
     pages(session, "DescribeScheduledActions", parameters, list, scheduled, 100).await
 }
@@ -275,6 +277,7 @@ fn activity(node: &Node) -> Activity {
 
 fn scheduled(node: &Node) -> Scheduled {
     Scheduled {
+        group: node.string("AutoScalingGroupName"),
         name: node.string("ScheduledActionName"),
         start: node.parsed("StartTime"),
         end: node.parsed("EndTime"),

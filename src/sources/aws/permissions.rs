@@ -105,7 +105,7 @@ async fn of_account(session: &AwsSession) -> Vec<Tried> {
     let (groups, activities, scheduled, instances, kinds, subnets, spot, template, regions, release, price) = tokio::join!(
         autoscaling::describe_auto_scaling_groups(session, &nobody),
         autoscaling::describe_scaling_activities(session, NOBODY, 1),
-        autoscaling::describe_scheduled_actions(session, NOBODY),
+        autoscaling::describe_scheduled_actions(session, Some(NOBODY)),
         ec2::describe_instances(session, ec2::Select::Ids(&none)),
         ec2::describe_instance_types(session, &types),
         ec2::describe_subnets(session, &subnet),

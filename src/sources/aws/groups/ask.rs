@@ -29,6 +29,7 @@ const SUBNETS: i64 = 60;
 const SCHEDULES: i64 = 300;
 const RUNNING: i64 = 300;
 const SPOT: i64 = 600;
+const TEMPLATES: i64 = 600;
 const RELEASES: i64 = 3_600;
 const LISTED: i64 = 12 * 3_600;
 /// Failed activities older than this are no news, seconds.
@@ -46,8 +47,8 @@ pub struct Answers {
     /// The Auto Scaling groups that belong to the cluster, managed ones too.
     pub asgs: Result<Vec<autoscaling::Group>, AwsError>,
     pub fargate: Result<Vec<Profile>, AwsError>,
-    /// The newest activities of groups that are not where they should be.
-    pub failures: HashMap<String, (i64, String)>,
+    /// What happened last to groups that are not as they should be.
+    pub recent: HashMap<String, Recent>,
     pub details: Details,
     /// Which calls are refused, in the words for a cell.
     pub doubts: Vec<String>,
@@ -55,6 +56,13 @@ pub struct Answers {
 
 /// A Fargate profile by its name.
 pub type Profile = (String, Result<FargateProfile, AwsError>);
+
+/// What a group's newest activity that has ended came to, and when.
+#[derive(Clone)]
+pub enum Recent {
+    Failed(i64, String),
+    Launched(i64),
+}
 
 #[derive(Clone)]
 pub struct Managed {
@@ -68,6 +76,8 @@ pub struct Managed {
 pub struct Details {
     pub subnets: Due<HashMap<String, Subnet>>,
     pub schedules: Due<HashMap<String, Vec<autoscaling::Scheduled>>>,
+    /// The newest version of a launch template by its id.
+    pub templates: Due<HashMap<String, u64>>,
     /// The newest release by parameter.
     pub releases: Due<BTreeMap<String, String>>,
     /// Types of all instances of the cluster, Karpenter's too, and whether they are spot.
@@ -171,11 +181,18 @@ impl Asker {
             (Ok(found), Ok(managed)) => self.untagged(found, managed).await,
             (asgs, _) => asgs,
         };
-        let mut failures = HashMap::new();
-        for group in asgs.iter().flatten().filter(|group| unsettled(group)) {
+        let mut recent = HashMap::new();
+        let named = managed.iter().flatten().filter_map(|it| it.group.as_ref().ok());
+        let degraded: Vec<&str> = named
+            .filter(|group| group.status == "DEGRADED")
+            .flat_map(|group| &group.resources.auto_scaling_groups)
+            .map(|named| &*named.name)
+            .collect();
+        let ill = |group: &&autoscaling::Group| unsettled(group) || degraded.contains(&&*group.name);
+        for group in asgs.iter().flatten().filter(ill) {
             let activities = autoscaling::describe_scaling_activities(&self.session, &group.name, 10);
             match self.ask(activities).await {
-                Ok(activities) => failures.extend(failure(&activities).map(|failure| (group.name.clone(), failure))),
+                Ok(activities) => recent.extend(newest(&activities).map(|newest| (group.name.clone(), newest))),
                 Err(error) => doubts.push(doubt(&error)),
             }
         }
@@ -188,7 +205,7 @@ impl Asker {
             managed,
             asgs,
             fargate,
-            failures,
+            recent,
             details: self.details.clone(),
             doubts,
         }
@@ -250,17 +267,54 @@ impl Asker {
 
     /// Asks what is due of the details; true when there is news.
     pub async fn details(&mut self, answers: &Answers) -> bool {
-        let before =
-            (self.details.subnets.at, self.details.schedules.at, self.details.releases.at, self.details.spot_at);
-        let listed = self.details.prices.types.len();
+        let state = |details: &Details| {
+            let Details { subnets, schedules, templates, releases, spot_at, prices, .. } = details;
+            [
+                subnets.at,
+                schedules.at,
+                templates.at,
+                releases.at,
+                *spot_at,
+                i64::try_from(prices.types.len()).unwrap_or(0),
+            ]
+        };
+        let before = state(&self.details);
         self.subnets(answers).await;
         self.schedules(answers).await;
         self.releases(answers).await;
+        self.templates(answers).await;
         self.running().await;
         self.prices(answers).await;
-        let after =
-            (self.details.subnets.at, self.details.schedules.at, self.details.releases.at, self.details.spot_at);
-        before != after || listed != self.details.prices.types.len()
+        before != state(&self.details)
+    }
+
+    async fn templates(&mut self, answers: &Answers) {
+        if !self.details.templates.is_due(TEMPLATES) {
+            return;
+        }
+        self.details.templates.at = now();
+        let managed = answers.managed.iter().flatten().filter_map(|it| it.group.as_ref().ok());
+        let of_managed = managed.filter_map(|group| group.launch_template.as_ref()?.id.clone());
+        let asgs = answers.asgs.iter().flatten();
+        let mut ids: Vec<String> =
+            of_managed.chain(asgs.filter_map(|group| group.launch_template.as_ref()?.id.clone())).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut known = HashMap::new();
+        for id in ids {
+            let versions = ec2::describe_launch_template_versions(&self.session, &id, &["$Latest"]);
+            match self.ask(versions).await {
+                Ok(versions) => {
+                    known.extend(versions.iter().filter_map(|version| version.number).max().map(|number| (id, number)));
+                    self.details.doubts.remove("templates");
+                }
+                Err(error) => {
+                    self.details.doubts.insert("templates", doubt(&error));
+                    break;
+                }
+            }
+        }
+        self.details.templates.known = Some(known);
     }
 
     async fn subnets(&mut self, answers: &Answers) {
@@ -293,21 +347,23 @@ impl Asker {
             return;
         }
         self.details.schedules.at = now();
-        let mut known = HashMap::new();
-        for group in answers.asgs.iter().flatten() {
-            match self.ask(autoscaling::describe_scheduled_actions(&self.session, &group.name)).await {
-                Ok(actions) => {
-                    known.insert(group.name.clone(), actions);
-                    self.details.doubts.remove("schedules");
+        if answers.asgs.iter().flatten().next().is_none() {
+            return;
+        }
+        match self.ask(autoscaling::describe_scheduled_actions(&self.session, None)).await {
+            Ok(actions) => {
+                let mut known: HashMap<String, Vec<_>> = HashMap::new();
+                for action in actions {
+                    known.entry(action.group.clone()).or_default().push(action);
                 }
-                Err(error) => {
-                    self.details.doubts.insert("schedules", doubt(&error));
-                    // Refused once is refused for all.
-                    break;
-                }
+                self.details.schedules.known = Some(known);
+                self.details.doubts.remove("schedules");
+            }
+            Err(error) => {
+                self.details.schedules.known = None;
+                self.details.doubts.insert("schedules", doubt(&error));
             }
         }
-        self.details.schedules.known = Some(known);
     }
 
     async fn releases(&mut self, answers: &Answers) {
@@ -423,11 +479,16 @@ pub fn parameter(group: &Nodegroup) -> Option<String> {
     ssm::release_parameter(group.ami_type.as_deref()?, group.version.as_deref()?)
 }
 
-/// The newest activity, where it failed lately: activities come newest first.
-fn failure(activities: &[autoscaling::Activity]) -> Option<(i64, String)> {
+/// What the newest activity that has ended came to: activities come newest first. An old failure is no news.
+fn newest(activities: &[autoscaling::Activity]) -> Option<Recent> {
     let ended =
         activities.iter().find(|activity| matches!(&*activity.status, "Failed" | "Cancelled" | "Successful"))?;
     let at = ended.start.map_or(0, Timestamp::as_second);
-    let failed = ended.status == "Failed" && now() - at < NEWS;
-    failed.then(|| (at, ended.message.clone().unwrap_or_else(|| ended.description.clone())))
+    match &*ended.status {
+        "Failed" if now() - at < NEWS => {
+            Some(Recent::Failed(at, ended.message.clone().unwrap_or_else(|| ended.description.clone())))
+        }
+        "Successful" if ended.description.starts_with("Launching") => Some(Recent::Launched(at)),
+        _ => None,
+    }
 }

@@ -130,6 +130,10 @@ impl Poller<'_> {
             let answers = asker.round().await;
             let failed = answers.failure();
             self.send(epoch, &answers, &mut sent).await?;
+            // What is asked seldom does not hold up the rows; they are sent again with it.
+            if asker.details(&answers).await {
+                self.send(epoch, &answers.with(&asker), &mut sent).await?;
+            }
             match failed {
                 None => {
                     if complete == 0 {
@@ -149,10 +153,6 @@ impl Poller<'_> {
                         matches!(error.kind, ErrorKind::Network(_) | ErrorKind::Throttled | ErrorKind::Server);
                     self.stale(complete, error.problem(), passing).await?;
                 }
-            }
-            // What is asked seldom does not hold up the rows; they are sent again with it.
-            if asker.details(&answers).await {
-                self.send(epoch, &answers.with(&asker), &mut sent).await?;
             }
             self.attention.rest(answers.changing()).await;
         }

@@ -1,8 +1,8 @@
 //! Answers of AWS as rows of the table of node groups. Pure: what was not said stays unknown.
 
-use super::ask::{Answers, Managed, doubt, parameter};
+use super::ask::{Answers, Managed, Recent, doubt, parameter};
 use crate::{
-    kinds::nodegroup::{AWS_PART, Asg, Instance, Make, Release, Row},
+    kinds::nodegroup::{self, AWS_PART, Asg, Instance, Make, Release, Row, Template},
     sources::aws::{
         autoscaling::{self, Scheduled},
         eks::FargateProfile,
@@ -36,7 +36,12 @@ pub fn of(answers: &Answers, names: &mut String, interner: &mut Interner) -> Vec
         // A group that is made anew under the same name is another one.
         let arn = it.group.as_ref().map_or("", |group| &group.nodegroup_arn);
         let uid = Uid::hashed(&[b"managed", it.name.as_bytes(), arn.as_bytes()]);
-        rows.push((meta(uid, &it.name, created, interner), managed(answers, it, interner)));
+        let mut meta = meta(uid, &it.name, created, interner);
+        if let Ok(group) = &it.group {
+            let labels = group.labels.iter().map(|(key, value)| (interner.text(key), interner.text(value))).collect();
+            meta.labels = interner.labels(labels);
+        }
+        rows.push((meta, managed(answers, it, interner)));
     }
     for group in own(answers) {
         let name = tag(group, EKSCTL).unwrap_or(&group.name);
@@ -92,8 +97,20 @@ fn managed(answers: &Answers, it: &Managed, interner: &mut Interner) -> Row {
     row.release = Release {
         own: group.release_version.clone().unwrap_or_default(),
         newest: parameter(group).and_then(|name| details.releases.known.as_ref()?.get(&name).cloned()),
-        drifted: None,
     };
+    // EKS writes NO_SCHEDULE where Kubernetes has NoSchedule.
+    let effect = |effect: &str| match effect {
+        "NO_SCHEDULE" => "NoSchedule".to_owned(),
+        "NO_EXECUTE" => "NoExecute".to_owned(),
+        "PREFER_NO_SCHEDULE" => "PreferNoSchedule".to_owned(),
+        other => other.to_owned(),
+    };
+    let taints = group.taints.iter().map(|it| nodegroup::taint(&it.key, &it.value, &effect(&it.effect)));
+    row.taints = taints.collect::<Vec<_>>().join(",");
+    row.template = group.launch_template.as_ref().map(|it| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        template(answers, &text(&it.id), &text(&it.name), &text(&it.version))
+    });
     subnets(&mut row, answers, &group.subnets);
     let named = group.resources.auto_scaling_groups.first();
     if let Some(named) = named
@@ -116,6 +133,10 @@ fn own_row(answers: &Answers, group: &autoscaling::Group, name: &str, interner: 
     types.sort_unstable();
     types.dedup();
     row.types = types;
+    row.template = group.launch_template.as_ref().map(|it| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        template(answers, &text(&it.id), &text(&it.name), &text(&it.version))
+    });
     subnets(&mut row, answers, &group.subnets);
     if group.operator.is_some() {
         row.fixed = "another service of AWS operates this group, and only it may change it";
@@ -147,11 +168,17 @@ fn row(answers: &Answers, name: &str, make: Make, interner: &mut Interner) -> Ro
 }
 
 fn of_asg(row: &mut Row, answers: &Answers, group: &autoscaling::Group, interner: &mut Interner) {
-    row.failure = answers.failures.get(&group.name).cloned();
+    match answers.recent.get(&group.name) {
+        Some(Recent::Failed(at, why)) => row.failure = Some((*at, why.clone())),
+        Some(Recent::Launched(at)) => row.recovered = Some(*at),
+        None => {}
+    }
     row.autoscaled = tag(group, AUTOSCALED).is_some();
-    let scheduled = answers.details.schedules.known.as_ref().and_then(|known| known.get(&group.name));
-    match (scheduled, answers.details.doubts.get("schedules")) {
-        (Some(actions), _) => row.schedules = Ok(actions.iter().map(schedule).collect()),
+    let schedules = &answers.details.schedules;
+    match (&schedules.known, answers.details.doubts.get("schedules")) {
+        (Some(known), _) => {
+            row.schedules = Ok(known.get(&group.name).into_iter().flatten().map(schedule).collect());
+        }
         (None, Some(doubt)) => row.schedules = Err(doubt.clone()),
         (None, None) => {}
     }
@@ -161,6 +188,18 @@ fn of_asg(row: &mut Row, answers: &Answers, group: &autoscaling::Group, interner
         zone: it.zone.clone(),
         ending: it.lifecycle.starts_with("Terminat") || it.lifecycle.starts_with("Detach"),
     };
+    let own = group.launch_template.as_ref().and_then(|template| template.version.as_ref());
+    let another = |it: &&autoscaling::Instance| {
+        let version = it.launch_template.as_ref().and_then(|template| template.version.as_ref());
+        // `$Latest` names no version that could be compared.
+        version.zip(own).is_some_and(|(theirs, own)| theirs != own && !own.starts_with('$'))
+    };
+    let outdated = group.instances.iter().filter(another).count();
+    let protected = group.instances.iter().filter(|it| it.protected).count();
+    let mut traits = Vec::new();
+    traits.extend(group.warm_pool.then(|| "warm pool".to_owned()));
+    traits.extend(group.capacity_rebalance.then(|| "capacity rebalance".to_owned()));
+    traits.extend((protected > 0).then(|| format!("{protected} protected from scale-in")));
     // Instances of a warm pool wait outside of the group.
     let inside = group.instances.iter().filter(|it| !it.lifecycle.starts_with("Warmed"));
     row.asg = Some(Asg {
@@ -170,8 +209,16 @@ fn of_asg(row: &mut Row, answers: &Answers, group: &autoscaling::Group, interner
         desired: group.desired,
         instances: inside.map(instance).collect(),
         suspended: group.suspended.clone(),
+        traits,
+        outdated: u32::try_from(outdated).unwrap_or(u32::MAX),
         operator: group.operator.clone(),
     });
+}
+
+/// A template by its id, with what is known of its versions.
+fn template(answers: &Answers, id: &str, name: &str, version: &str) -> Template {
+    let latest = answers.details.templates.known.as_ref().and_then(|known| known.get(id).copied());
+    Template { id: id.to_owned(), name: name.to_owned(), version: version.to_owned(), latest }
 }
 
 fn schedule(action: &Scheduled) -> String {

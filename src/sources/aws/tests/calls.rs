@@ -327,7 +327,7 @@ async fn auto_scaling_is_read() {
     assert_eq!((&*activities[0].status, activities[0].progress), ("Failed", Some(100)));
     assert!(activities[0].message.as_ref().unwrap().contains("InsufficientInstanceCapacity"));
     assert_eq!(activities[1].end, None);
-    let scheduled = autoscaling::describe_scheduled_actions(&session, "x").await.unwrap();
+    let scheduled = autoscaling::describe_scheduled_actions(&session, Some("x")).await.unwrap();
     assert_eq!(
         (scheduled[0].recurrence.as_deref(), scheduled[0].desired, scheduled[0].min),
         (Some("0 20 * * *"), Some(0), None)

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use super::super::change::{Change, to_aws};
+use super::super::change::{Change, Failed, to_aws};
 use super::super::eks::Scaling;
 use super::super::request_token;
 use super::*;
@@ -14,7 +14,7 @@ fn managed(desired: u32) -> Change {
 }
 
 /// A failure on the way, to be tried again at once.
-fn failed() -> Answer {
+fn outage() -> Answer {
     let mut answer = answer(503, "");
     answer.headers_mut().insert("retry-after", HeaderValue::from_static("0"));
     answer
@@ -27,7 +27,7 @@ async fn what_may_have_arrived_is_sent_again_as_the_same_wish() {
         assert_eq!(operation, "POST /clusters/prod/node-groups/spot-a/update-config");
         // The first arrived, and its answer was lost.
         if sent.fetch_add(1, Ordering::Relaxed) == 0 {
-            failed()
+            outage()
         } else {
             answer(200, json!({ "update": { "id": "u", "status": "InProgress" } }).to_string())
         }
@@ -51,12 +51,13 @@ async fn what_may_have_arrived_is_sent_again_as_the_same_wish() {
 async fn a_refusal_is_an_answer_and_an_outage_has_an_end() {
     let busy = json!({ "__type": "ResourceInUseException", "message": "an update is running" }).to_string();
     let world = World::new(move |_, _| answer(409, busy.clone())).await;
-    let error = to_aws(&world.session(), &managed(5), "t").await.unwrap_err();
-    assert_eq!((error.kind, world.asked().len()), (ErrorKind::Conflict, 1), "never sent again blindly");
+    let failed = to_aws(&world.session(), &managed(5), "t").await.unwrap_err();
+    let seen = (failed.error.kind, failed.lost, world.asked().len());
+    assert_eq!(seen, (ErrorKind::Conflict, false, 1), "never sent again blindly");
 
-    let world = World::new(|_, _| failed()).await;
-    let error = to_aws(&world.session(), &managed(5), "t").await.unwrap_err();
-    assert_eq!((error.kind, world.asked().len()), (ErrorKind::Server, 3));
+    let world = World::new(|_, _| outage()).await;
+    let failed = to_aws(&world.session(), &managed(5), "t").await.unwrap_err();
+    assert_eq!((failed.error.kind, failed.lost, world.asked().len()), (ErrorKind::Server, true, 3));
 }
 
 #[tokio::test]
@@ -67,7 +68,7 @@ async fn a_session_that_only_reads_sends_no_change() {
     let scaling = Scaling { desired: Some(2), ..Scaling::default() };
     let own = Change::AutoScalingGroup { name: "own".to_owned(), scaling };
     for change in [managed(2), own] {
-        assert_eq!(to_aws(&session, &change, "t").await.unwrap_err().kind, ErrorKind::ReadOnly);
+        assert_eq!(to_aws(&session, &change, "t").await.unwrap_err().error.kind, ErrorKind::ReadOnly);
     }
     assert_eq!(world.operations(), [""; 0]);
 }
@@ -83,4 +84,33 @@ async fn bounds_of_a_group_of_ones_own_move_in_one_request() {
     assert_eq!(asked[0].0, "SetDesiredCapacity");
     assert_eq!(asked[1].0, "UpdateAutoScalingGroup");
     assert!(asked[1].1.contains("&MaxSize=7&DesiredCapacity=7") && !asked[1].1.contains("MinSize"), "{}", asked[1].1);
+}
+
+/// The first attempt arrives and its answer is lost; the second finds an update in the way, which is `running`.
+async fn lost_then_busy(running: Value) -> Result<(), Failed> {
+    let sent = AtomicUsize::new(0);
+    let busy = json!({ "__type": "ResourceInUseException", "message": "an update is running" }).to_string();
+    let world = World::new(move |operation, _| match operation.split('?').next().unwrap() {
+        "POST /clusters/prod/node-groups/spot-a/update-config" if sent.fetch_add(1, Ordering::Relaxed) == 0 => outage(),
+        "POST /clusters/prod/node-groups/spot-a/update-config" => answer(409, busy.clone()),
+        "GET /clusters/prod/updates" => answer(200, r#"{"updateIds":["u-2","u-1"]}"#),
+        "GET /clusters/prod/updates/u-2" => answer(200, json!({ "update": running }).to_string()),
+        "GET /clusters/prod/node-groups/spot-a" => answer(200, include_str!("../fixtures/nodegroup.json")),
+        other => panic!("{other} was not expected"),
+    })
+    .await;
+    to_aws(&world.session(), &managed(5), "t").await
+}
+
+#[tokio::test]
+async fn ones_own_update_in_the_way_is_the_answer_that_was_lost() {
+    let update = |status: &str, desired: &str| {
+        let params = json!([{ "type": "MinSize", "value": "0" }, { "type": "DesiredSize", "value": desired }]);
+        json!({ "id": "u-2", "status": status, "type": "ConfigUpdate", "params": params })
+    };
+    lost_then_busy(update("InProgress", "5")).await.unwrap();
+    for other in [update("InProgress", "7"), update("Failed", "5")] {
+        let failed = lost_then_busy(other).await.unwrap_err();
+        assert_eq!((failed.error.kind, failed.lost), (ErrorKind::Conflict, true), "it may be anybody's");
+    }
 }

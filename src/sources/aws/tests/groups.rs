@@ -30,6 +30,7 @@ fn say(refused: &'static str) -> impl Fn(&str, &str) -> Answer {
             "DescribeScalingActivities" => include_str!("../fixtures/activities.xml"),
             "DescribeScheduledActions" => include_str!("../fixtures/scheduled.xml"),
             "DescribeInstances" => include_str!("../fixtures/instances.xml"),
+            "DescribeLaunchTemplateVersions" => include_str!("../fixtures/templates.xml"),
             "DescribeSubnets" => include_str!("../fixtures/subnets.xml"),
             "DescribeSpotPriceHistory" => include_str!("../fixtures/spot.xml"),
             "AWSPriceListService.GetProducts" => include_str!("../fixtures/products.json"),
