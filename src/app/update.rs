@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     command::{self, line, palette, scale},
-    kinds::{HasId, KindId, nodegroup::NodeGroup},
+    kinds::{HasId, KindId, cluster::Cluster, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
         Batch, Message,
@@ -331,6 +331,11 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
         Message::Changed { group, name, result } => {
             scale::answered(model, group, &name, result);
             Touched::Header
+        }
+        Message::Fleet(news) => {
+            model.fleet.hear(news);
+            super::local::fleet(model);
+            Touched::Kind(Cluster::ID)
         }
         Message::Fetched { ticket, answer } => {
             fetched(model, ticket, answer);
