@@ -26,7 +26,7 @@ pub async fn describe(name: &str, wish: Wish, options: &ConnectOptions) -> Resul
             .because("neither --region, AWS_REGION nor the profile says")
             .hint(format!("ekscope --eks {name} --region eu-west-1")));
     }
-    let cluster = aws::eks::describe_cluster(&session, name).await.map_err(|error| match error.kind {
+    let cluster = eks::describe_cluster(&session, name).await.map_err(|error| match error.kind {
         ErrorKind::NotFound => Problem::new(format!("there is no EKS cluster {name} in {}", session.region()))
             .because(error.message)
             .hint("check the name, --region and --profile"),
