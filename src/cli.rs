@@ -135,9 +135,8 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     // The screen has no place yet to ask for a code: who needs one hears that at once.
     drop(questions);
     drop(stage.kubeconfig.take());
-    // A demo or a replay is all there is.
-    let alone = newcomer.is_some() || stage.replay.is_some();
-    let survey = (!alone).then(|| amazon::survey(&stage.common, &config, &contexts, &options));
+    // A replay is all there is; a demo has an account of its own.
+    let survey = stage.replay.is_none().then(|| amazon::survey(&stage.common, &config, &contexts, &options));
     let (kubeconfig, guide) = newcomer.map(|it| (it.kubeconfig, it.guide)).unzip();
     drop(kubeconfig);
     let recording = stage.record(&contexts, &mut options)?;

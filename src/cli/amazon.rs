@@ -74,7 +74,7 @@ pub fn begin(
 
 /// Why AWS is not asked for clusters.
 pub fn nobody_asked() -> Problem {
-    Problem::new("AWS is not asked for clusters here").because("a demo or a recording is all there is")
+    Problem::new("AWS is not asked for clusters here").because("a recording is all there is")
 }
 
 /// Looks at everything that has to be right, and prints what it finds.

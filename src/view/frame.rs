@@ -121,7 +121,8 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     let dot = if screen.ascii { " - " } else { " · " };
     let line = Rect { height: 1, ..area };
     let Some(facts) = &model.facts else {
-        write(buffer, line, area.x + 1, &[("no cluster", screen.style(Role::Error))]);
+        let role = if model.connect_problem.is_some() { Role::Error } else { Role::HeaderLabel };
+        write(buffer, line, area.x + 1, &[("no cluster", screen.style(role))]);
         return;
     };
     // A context named by its ARN is called by its cluster's name.

@@ -217,3 +217,34 @@ async fn who_has_not_answered_in_time_says_so() {
     let all = hear(&world, survey, Watched::These(Vec::new()), is_answered).await;
     assert_eq!(cells(&all)[&cell("default", "ap-south-1")], "eks:ListClusters: no answer in 200ms");
 }
+
+/// Five clusters with ten groups in each of eight regions.
+fn big(parts: &Parts) -> Answer {
+    let operation = operation(parts);
+    let path = operation.split('?').next().unwrap().to_owned();
+    let segments: Vec<&str> = path.trim_start_matches("GET /").split('/').collect();
+    let numbered = |letter: &str, count: u32| (0..count).map(|number| format!("{letter}{number}")).collect::<Vec<_>>();
+    match segments[..] {
+        ["clusters"] => ok(&json!({ "clusters": numbered("c", 5) })),
+        ["clusters", _, "node-groups"] => ok(&json!({ "nodegroups": numbered("g", 10) })),
+        _ => account(parts),
+    }
+}
+
+#[tokio::test]
+async fn forty_clusters_fill_with_no_call_twice() {
+    let world = World::of(Server::plain(big).await);
+    profiles(&world, &["default"]);
+    let regions =
+        ["us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-south-1", "sa-east-1", "ca-west-1"];
+    let desired = |all: &[News]| all.iter().filter(|news| matches!(news, News::Desired { answer: Ok(30), .. })).count();
+    let all = hear(&world, survey(&regions), Watched::Everything, |all| desired(all) == 40).await;
+    let names = all.iter().position(|news| matches!(news, News::Names { .. })).unwrap();
+    let first = all.iter().position(|news| matches!(news, News::Described { .. })).unwrap();
+    assert!(names < first, "names stand there before anything is described");
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let of_eks = |parts: &&Parts| !operation(parts).starts_with("GetCallerIdentity");
+    world.server.seen().iter().filter(of_eks).for_each(|parts| *counts.entry(region(parts)).or_default() += 1);
+    // The list, the versions, five clusters, and for each of them its list of groups and ten groups.
+    assert_eq!(counts.values().collect::<Vec<_>>(), vec![&62; 8], "{counts:?}");
+}
