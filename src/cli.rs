@@ -135,6 +135,8 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     // The screen has no place yet to ask for a code: who needs one hears that at once.
     drop(questions);
     drop(stage.kubeconfig.take());
+    // A replay is all there is; a demo has an account of its own.
+    let survey = stage.replay.is_none().then(|| amazon::survey(&stage.common, &config, &contexts, &options));
     let (kubeconfig, guide) = newcomer.map(|it| (it.kubeconfig, it.guide)).unzip();
     drop(kubeconfig);
     let recording = stage.record(&contexts, &mut options)?;
@@ -143,6 +145,7 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     let (state, trouble) = State::load(&dirs.state.join("state.json"));
     let mut model = Model::new(config, keys, theme, names, state);
     model.guide = guide.flatten();
+    let first_line = amazon::begin(&mut model, stage.view.clone(), survey.as_ref(), &contexts, &options);
     for kind in [PromptKind::Command, PromptKind::Filter] {
         let (history, _) = History::load(&dirs.state.join(history_file(kind)));
         match kind {
@@ -160,10 +163,11 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
         options,
         contexts,
         preference: common.preference(),
+        survey,
         themes,
         depth,
         dirs: Some(dirs),
-        first_line: stage.view.clone(),
+        first_line,
         first_scope: stage.scope.clone(),
         writing: None,
     };
@@ -189,13 +193,18 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     }
     let names = themes.names().map(str::to_owned).collect();
     let theme = themes.get(&config.ui.theme, ColorDepth::None)?;
-    let model = Model::new(config, keys, theme, names, State::default());
+    let survey = stage.replay.is_none().then(|| amazon::survey(&stage.common, &config, &contexts, &options));
+    let mut model = Model::new(config, keys, theme, names, State::default());
+    if survey.is_none() {
+        model.fleet.switch_off(amazon::nobody_asked());
+    }
     let (sources, messages) = Sources::start()?;
     let runtime = Runtime {
         sources,
         options,
         contexts,
         preference: common.preference(),
+        survey,
         themes,
         depth: ColorDepth::None,
         dirs: None,

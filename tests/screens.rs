@@ -17,7 +17,7 @@ use std::{
 };
 
 use demo::{Demo, Place};
-use ekscope::sim::{self, Faults, Forbid};
+use ekscope::sim::{self, AwsOperation, Faults, Forbid};
 use pty::Session;
 use vt100::Parser;
 
@@ -36,6 +36,8 @@ struct Picture {
 /// Where the program connects to.
 enum Cluster {
     Demo,
+    /// The same with its account of AWS, one region of which denies everything.
+    Account,
     /// The user may see nothing but what is in their own namespaces, and there are none.
     Forbidden,
     /// Nobody listens.
@@ -58,6 +60,30 @@ const PICTURES: &[Picture] = &[
         arguments: &["pods", "-A"],
         steps: &[("pods(all)[1200]", ":no")],
     },
+    Picture {
+        name: "clusters",
+        cluster: Cluster::Account,
+        arguments: &["clusters"],
+        steps: &[("clusters(all)[2]", "G"), ("standard", "")],
+    },
+    Picture {
+        name: "cluster",
+        cluster: Cluster::Account,
+        arguments: &["clusters"],
+        steps: &[("clusters(all)[2]", "G"), ("standard", "d"), ("version and support", "")],
+    },
+    Picture {
+        name: "nodegroups",
+        cluster: Cluster::Account,
+        arguments: &["nodegroups"],
+        steps: &[("[6]", "jj+"), ("→", "")],
+    },
+    Picture {
+        name: "scale",
+        cluster: Cluster::Account,
+        arguments: &["nodegroups"],
+        steps: &[("[6]", "jj+"), ("→", "\r"), ("scale node group", "")],
+    },
     Picture { name: "forbidden", cluster: Cluster::Forbidden, arguments: &["pods", "-A"], steps: &[("forbidden", "")] },
     Picture { name: "unreachable", cluster: Cluster::Refused, arguments: &["pods", "-A"], steps: &[("refused", "")] },
 ];
@@ -78,6 +104,13 @@ impl World {
         };
         match cluster {
             Cluster::Demo => Self::Demo(Demo::start(still)),
+            Cluster::Account => {
+                let deny = AwsOperation { region: "eu-west-3".to_owned(), deny: true, ..AwsOperation::default() };
+                let demo =
+                    Demo::of_account(sim::Options { faults: Faults { aws: vec![deny], ..Faults::default() }, ..still });
+                demo.place.configure("[fleet]\nregions = [\"eu-west-1\", \"eu-west-3\"]\n");
+                Self::Demo(demo)
+            }
             Cluster::Forbidden => Self::Demo(Demo::start(sim::Options {
                 faults: Faults { forbid: vec![forbid(None)], ..Faults::default() },
                 ..still

@@ -3,7 +3,7 @@
 use super::{model::PromptKind, streams::Want};
 use crate::{
     sources::{
-        aws::change::Change,
+        aws::{change::Change, fleet::Watched},
         kube::{fetch::Request, metrics::Ask},
     },
     store::{stream::StreamId, table::Uid},
@@ -14,12 +14,16 @@ use crate::{
 pub enum Effect {
     /// Leave the cluster and connect to a context.
     Connect(Option<String>),
+    /// The same for a cluster of the fleet, which needs no context.
+    Join(Uid),
     Open(StreamId, Want),
     Close(StreamId),
     /// Learn what the server serves.
     Discover,
     /// Poll AWS faster while what it says is on screen.
     Attend(bool),
+    /// Which clusters of the fleet are on screen.
+    Watch(Watched),
     /// Poll metrics of one kind, or of none.
     Measure(Option<Ask>),
     Fetch {

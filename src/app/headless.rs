@@ -58,6 +58,7 @@ pub async fn run(
     mut messages: mpsc::Receiver<(Generation, Message)>,
     wishes: &Wishes,
 ) -> Result<Printed, Problem> {
+    model.fleet.shows_everything = true;
     let mut effects = runtime.start(&mut model);
     let patience = model.config.connection.request_timeout;
     let mut broken: Option<(Instant, Problem)> = None;
@@ -73,6 +74,7 @@ pub async fn run(
             return Err(problem);
         }
         effects = model.plan_streams();
+        effects.extend(model.plan_fleet());
         if !effects.is_empty() {
             continue;
         }
@@ -93,7 +95,7 @@ pub async fn run(
         let Some((generation, message)) = next else {
             return Err(Problem::new("the sources have stopped"));
         };
-        if generation == model.generation {
+        if generation == model.generation || message.outlives_connections() {
             if matches!(message, Message::Usage { .. }) {
                 // Measurements find their rows in the settled order, and there are no frames to settle for.
                 model.world.settle();
@@ -141,8 +143,10 @@ fn is_ready(model: &Model, undiscovered: bool) -> Result<bool, Problem> {
     if model.pending_kind.is_some() {
         return Ok(false);
     }
-    if model.world.kind(view.kind).origin == Origin::Program {
-        return Ok(true);
+    match model.world.kind(view.kind).origin {
+        Origin::Program => return Ok(true),
+        Origin::Fleet => return model.fleet.is_printable(),
+        Origin::Server | Origin::Aws => {}
     }
     let own: Vec<_> = model
         .streams

@@ -2,8 +2,8 @@
 
 use super::model::Model;
 use crate::{
-    kinds::{HasId, context},
-    store::table::{Change, Changes, Meta, Span, Uid},
+    kinds::{HasId, cluster::Cluster, context},
+    store::table::{Change, Changes, Covers, Meta, Span, Uid},
 };
 
 /// Fills the table of contexts.
@@ -26,4 +26,13 @@ pub fn contexts(model: &mut Model) {
         changes.changes.push(Change::Upsert(meta, row));
     }
     model.world.apply(context::Context::ID, Box::new(changes), 1);
+}
+
+/// Fills the table of clusters with what is known now.
+pub fn fleet(model: &mut Model) {
+    let shown = model.facts.as_ref().map(|facts| facts.context.as_str());
+    let changes = model.fleet.rows(shown, model.now.div_euclid(1000));
+    let epoch = model.fleet.next_epoch();
+    model.world.apply(Cluster::ID, Box::new(changes), epoch);
+    model.world.sweep(Cluster::ID, &Covers::All, epoch);
 }

@@ -3,6 +3,7 @@
 
 pub mod doctor;
 pub mod effect;
+pub mod fleet;
 pub mod headless;
 pub mod local;
 pub mod model;
@@ -73,6 +74,9 @@ pub async fn run(
             slow("a frame", started);
             between = fastest.max(started.elapsed() * SHARE).min(SLOWEST);
             model.wake = wake;
+            // What is on screen decides what is asked.
+            let watch = model.plan_fleet();
+            runtime.run(watch.into_iter().collect(), &mut model, &mut terminal, &mut input);
             model.dirty = false;
             data = false;
             last_frame = Some(Instant::now());
@@ -121,7 +125,7 @@ pub async fn run(
                 let started = Instant::now();
                 let mut next = Some(first);
                 while let Some((generation, message)) = next {
-                    if generation == model.generation {
+                    if generation == model.generation || message.outlives_connections() {
                         let touched = update::message(&mut model, message);
                         data |= touched.is_visible(&model);
                         replan |= touched == update::Touched::Header;

@@ -8,6 +8,7 @@ use tui_textarea::TextArea;
 
 use super::{
     effect::{Effect, Ticket},
+    fleet::Fleet,
     shown,
     streams::{Streams, Want},
 };
@@ -19,17 +20,22 @@ use crate::{
         state::{ContextState, State},
     },
     kinds::{
-        ColumnInfo, HasId, KindId, KindInfo, Origin, column_named,
+        ColumnInfo, HasId, KindId, KindInfo, Origin,
+        cluster::Cluster,
+        column_named,
         node::Node,
         nodegroup::{self, NodeGroup},
         pod::Pod,
     },
     problem::Problem,
-    sources::kube::{
-        discovery::Served,
-        fetch::Request,
-        metrics::{Ask, Subject},
-        session::{ContextEntry, Facts},
+    sources::{
+        aws::fleet::Watched,
+        kube::{
+            discovery::Served,
+            fetch::Request,
+            metrics::{Ask, Subject},
+            session::{ContextEntry, Facts},
+        },
     },
     store::{
         lens::{Lens, Pin, Scope, Sort},
@@ -156,6 +162,8 @@ pub struct Model {
     pub show_header: bool,
     pub show_crumbs: bool,
     pub contexts: Vec<ContextEntry>,
+    /// The clusters of all accounts, whichever is shown.
+    pub fleet: Fleet,
     pub theme: Theme,
     pub theme_names: Vec<String>,
     pub keys: KeyMap,
@@ -254,6 +262,7 @@ impl Model {
             show_header: true,
             show_crumbs: true,
             contexts: Vec::new(),
+            fleet: Fleet::default(),
             theme,
             theme_names,
             keys,
@@ -307,6 +316,7 @@ impl Model {
         self.prompt = None;
         self.dialog = None;
         super::local::contexts(self);
+        super::local::fleet(self);
     }
 
     /// Keys that reach a command on the top view, the one to show first.
@@ -635,7 +645,7 @@ impl Model {
         let info = self.world.kind(view.kind);
         match info.origin {
             Origin::Server => {}
-            Origin::Program => return Vec::new(),
+            Origin::Program | Origin::Fleet => return Vec::new(),
             Origin::Aws => return self.parts_of_groups(view.kind),
         }
         if let Some(Pin::Parent { namespace, name, .. }) = &view.lens.pin {
@@ -659,8 +669,10 @@ impl Model {
 
     /// The worst of the streams that answer for a view, and whether all of them are complete.
     pub fn state_of(&self, view: &TableView) -> (Option<&StreamState>, bool) {
-        if self.world.kind(view.kind).origin == Origin::Program {
-            return (Some(&StreamState::Live), true);
+        match self.world.kind(view.kind).origin {
+            Origin::Program => return (Some(&StreamState::Live), true),
+            Origin::Fleet => return (Some(self.fleet.state()), self.fleet.is_complete()),
+            Origin::Server | Origin::Aws => {}
         }
         let wants = self.wants_of(view);
         let streams = self.streams.of(&wants);
@@ -733,6 +745,23 @@ impl Model {
             effects.push(Effect::Attend(visible));
         }
         effects
+    }
+
+    /// Clusters are asked about while they are on screen; their node groups one screen at a time.
+    pub fn plan_fleet(&mut self) -> Option<Effect> {
+        let watched = match self.table().filter(|view| view.kind == Cluster::ID) {
+            None => Watched::Nobody,
+            Some(_) if self.fleet.shows_everything => Watched::Everything,
+            Some(view) => {
+                let rows = self.world.rows(view.kind);
+                let uids = view.visible().iter().filter_map(|&id| rows.meta(id)).map(|meta| meta.uid);
+                Watched::These(uids.filter_map(|uid| self.fleet.key(uid)).collect())
+            }
+        };
+        (watched != self.fleet.watched).then(|| {
+            self.fleet.watched.clone_from(&watched);
+            Effect::Watch(watched)
+        })
     }
 
     /// Metrics follow what is shown, and never go before it: they are asked for when the rows are there.

@@ -5,6 +5,7 @@ use std::{path::PathBuf, thread::JoinHandle};
 
 use super::{
     effect::Effect,
+    fleet::Way,
     model::{Level, Model, PromptKind},
     streams::Streams,
     terminal::{Keyboard, Terminal},
@@ -14,7 +15,7 @@ use crate::{
     kinds::{self, Origin, nodegroup},
     problem::Problem,
     sources::{
-        aws::{change::Outcome, request_token},
+        aws::{change::Outcome, fleet::Survey, request_token},
         kube::{
             cluster::Preference,
             session::{ConnectOptions, Contexts, Session},
@@ -22,7 +23,7 @@ use crate::{
         },
         runner::{Order, Sources},
     },
-    store::{lens::Scope, world::World},
+    store::{lens::Scope, table::Uid, world::World},
     ui::theme::{ColorDepth, Themes},
 };
 
@@ -32,6 +33,8 @@ pub struct Runtime {
     pub options: ConnectOptions,
     pub contexts: Contexts,
     pub preference: Preference,
+    /// Whom to ask for clusters, until they are asked; none where there is nobody but what is shown.
+    pub survey: Option<Survey>,
     pub themes: Themes,
     pub depth: ColorDepth,
     /// `None` where nothing is to be remembered.
@@ -45,10 +48,28 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// The first effects: connect.
+    /// The first effects: connect, unless what is to be shown needs no cluster and none is chosen.
     pub fn start(&mut self, model: &mut Model) -> Vec<Effect> {
-        model.contexts = self.contexts.list();
+        self.list_contexts(model);
+        if !self.contexts.opens(&self.options)
+            && let Some(effects) = self.detached(model)
+        {
+            return effects;
+        }
         vec![Effect::Connect(None)]
+    }
+
+    /// Shows what the first line asks for where that is not of a cluster.
+    fn detached(&mut self, model: &mut Model) -> Option<Vec<Effect>> {
+        let line = self.first_line.take_if(|line| crate::command::line::needs_no_cluster(model, line))?;
+        super::local::contexts(model);
+        super::local::fleet(model);
+        crate::command::line::run(model, &line).ok()
+    }
+
+    fn list_contexts(&self, model: &mut Model) {
+        model.contexts = self.contexts.list();
+        model.fleet.set_contexts(self.contexts.known());
     }
 
     /// Runs effects, and those that follow from them.
@@ -80,6 +101,7 @@ impl Runtime {
     pub fn apply(&mut self, effect: Effect, model: &mut Model) -> Vec<Effect> {
         match effect {
             Effect::Connect(context) => return self.connect(context.as_deref(), model),
+            Effect::Join(cluster) => return self.join(cluster, model),
             Effect::Open(stream, want) => {
                 let info = model.world.kind(want.kind);
                 if info.origin == Origin::Aws && want.object.as_deref() == Some(nodegroup::AWS_PART) {
@@ -102,6 +124,12 @@ impl Runtime {
             }
             Effect::Close(stream) => self.sources.order(Order::Close(stream)),
             Effect::Discover => self.sources.order(Order::Discover),
+            Effect::Watch(watched) => {
+                self.sources.order(Order::Watch(watched));
+                if let Some(survey) = self.survey.take() {
+                    self.sources.order(Order::Survey(survey));
+                }
+            }
             Effect::Attend(visible) => self.sources.order(Order::Attend(visible)),
             Effect::Measure(ask) => self.sources.order(Order::Measure(ask)),
             Effect::Fetch { ticket, request } => self.sources.order(Order::Fetch { ticket, request }),
@@ -131,9 +159,13 @@ impl Runtime {
             Ok(session) => session,
             Err(problem) => {
                 // A context that cannot be read does not cost the one that is shown.
-                if named && model.facts.is_some() {
+                if named && (model.facts.is_some() || !model.views.is_empty()) {
                     model.note(Level::Error, problem);
                 } else {
+                    if let Some(effects) = self.detached(model) {
+                        model.note(Level::Warning, problem);
+                        return effects;
+                    }
                     model.connect_problem = Some(problem.clone());
                     model.note(Level::Error, problem);
                     crate::command::line::show_contexts(model);
@@ -168,6 +200,25 @@ impl Runtime {
         };
         effects.extend(model.plan_streams());
         effects
+    }
+
+    /// Connects to a cluster of the fleet: through its context where it has one, else by what EKS says of it.
+    fn join(&mut self, cluster: Uid, model: &mut Model) -> Vec<Effect> {
+        let added = match model.fleet.way(cluster) {
+            Ok(Way::Context(name)) => Ok(name),
+            Ok(Way::Eks(cluster, session)) => self.contexts.add_eks(cluster, session.clone()),
+            Err(problem) => Err(problem),
+        };
+        match added {
+            Ok(context) => {
+                self.list_contexts(model);
+                self.connect(Some(&context), model)
+            }
+            Err(problem) => {
+                model.note(Level::Error, problem);
+                Vec::new()
+            }
+        }
     }
 
     fn remember(&mut self, kind: PromptKind, line: String) {

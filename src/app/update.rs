@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     command::{self, line, palette, scale},
-    kinds::{HasId, KindId, Origin, node::Node, nodegroup::NodeGroup},
+    kinds::{HasId, KindId, Origin, cluster::Cluster, node::Node, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
         Batch, Message,
@@ -331,6 +331,11 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
         Message::Changed { group, name, outcome } => {
             scale::answered(model, group, &name, outcome);
             Touched::Header
+        }
+        Message::Fleet(news) => {
+            model.fleet.hear(news);
+            super::local::fleet(model);
+            Touched::Kind(Cluster::ID)
         }
         Message::Fetched { ticket, answer } => {
             fetched(model, ticket, answer);

@@ -1,4 +1,4 @@
-//! What the command line does with AWS: `--eks`, `doctor`.
+//! What the command line does with AWS: `--eks`, `doctor`, and whom to ask for clusters.
 
 use std::convert::Infallible;
 use std::io::{BufRead, IsTerminal, Write};
@@ -6,31 +6,75 @@ use std::io::{BufRead, IsTerminal, Write};
 use tokio::sync::mpsc;
 
 use super::{arguments::Common, log, runtime, settings, write_out};
-use crate::app::doctor;
-use crate::config::{Settings, dirs::Dirs};
+use crate::app::{doctor, model::Model};
+use crate::command;
+use crate::config::{Settings, dirs::Dirs, settings::Config};
+use crate::kinds::{Kind, cluster::Cluster};
 use crate::problem::Problem;
-use crate::sources::aws::eks::Cluster;
-use crate::sources::aws::{self, AwsSession, CodeQuestion, ErrorKind, Wish};
+use crate::sources::aws::fleet::Survey;
+use crate::sources::aws::{self, AwsSession, CodeQuestion, ErrorKind, SessionOptions, Wish, eks};
 use crate::sources::kube::session::{ConnectOptions, Contexts, Session};
 
 /// Questions that credentials raise on the way.
 pub type Questions = mpsc::UnboundedReceiver<CodeQuestion>;
 
 /// Asks EKS for a cluster; the session that could is to be used further on, so that nobody is asked for a code twice.
-pub async fn describe(name: &str, wish: Wish, options: &ConnectOptions) -> Result<(Cluster, AwsSession), Problem> {
+pub async fn describe(name: &str, wish: Wish, options: &ConnectOptions) -> Result<(eks::Cluster, AwsSession), Problem> {
     let session = AwsSession::open(wish, &options.aws())?;
     if session.chosen_region().is_none() {
         return Err(Problem::new(format!("in which region is the cluster {name}?"))
             .because("neither --region, AWS_REGION nor the profile says")
             .hint(format!("ekscope --eks {name} --region eu-west-1")));
     }
-    let cluster = aws::eks::describe_cluster(&session, name).await.map_err(|error| match error.kind {
+    let cluster = eks::describe_cluster(&session, name).await.map_err(|error| match error.kind {
         ErrorKind::NotFound => Problem::new(format!("there is no EKS cluster {name} in {}", session.region()))
             .because(error.message)
             .hint("check the name, --region and --profile"),
         _ => error.problem(),
     })?;
     Ok((cluster, session))
+}
+
+/// Whom to ask for clusters, and where.
+pub fn survey(common: &Common, config: &Config, contexts: &Contexts, options: &ConnectOptions) -> Survey {
+    let claims = contexts.known().into_iter().filter_map(|known| known.claim);
+    let regions = claims.filter_map(|claim| claim.region.clone().or(claim.host_region().map(str::to_owned)));
+    Survey {
+        environment: common.aws_wish().environment,
+        // Many profiles are asked unbidden: nobody is to type a code for each.
+        options: SessionOptions { ask: None, ..options.aws() },
+        profiles: config.fleet.profiles.clone(),
+        regions: config.fleet.regions.clone(),
+        contexts: regions.collect(),
+        patience: aws::fleet::PATIENCE,
+    }
+}
+
+/// The line to begin with: without any kubeconfig the clusters that AWS has, and what was asked for in the one that is
+/// chosen there.
+pub fn begin(
+    model: &mut Model,
+    line: Option<String>,
+    survey: Option<&Survey>,
+    contexts: &Contexts,
+    options: &ConnectOptions,
+) -> Option<String> {
+    let Some(survey) = survey else {
+        model.fleet.switch_off(nobody_asked());
+        return line;
+    };
+    let somewhere = options.cluster.is_some() || !contexts.list().is_empty();
+    let detached = line.as_ref().is_some_and(|line| command::line::needs_no_cluster(model, line));
+    if somewhere || detached || !survey.is_configured() {
+        return line;
+    }
+    model.pending_line = line;
+    Some(Cluster::DEFINITION.plural.to_owned())
+}
+
+/// Why AWS is not asked for clusters.
+pub fn nobody_asked() -> Problem {
+    Problem::new("AWS is not asked for clusters here").because("a recording is all there is")
 }
 
 /// Looks at everything that has to be right, and prints what it finds.

@@ -69,10 +69,10 @@ pub(super) struct Common {
     /// EKS cluster to connect to by its name: no kubeconfig is needed.
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) eks: Option<String>,
-    /// AWS region, for --eks and doctor (otherwise AWS_REGION, then the profile's).
+    /// AWS region, for --eks, clusters and doctor (otherwise AWS_REGION, then the profile's).
     #[arg(long, global = true)]
     pub(super) region: Option<String>,
-    /// AWS profile, for --eks and doctor (otherwise AWS_PROFILE, then default).
+    /// AWS profile, for --eks, clusters and doctor (otherwise AWS_PROFILE, then default).
     #[arg(long, global = true)]
     pub(super) profile: Option<String>,
     /// User of the kubeconfig, in place of the context's.
@@ -220,6 +220,8 @@ impl Common {
             theme: self.theme.clone(),
             read_only: self.readonly.then_some(true),
             request_timeout: self.request_timeout,
+            profile: self.profile.clone(),
+            region: self.region.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
         effect::Effect,
         model::{Level, Model, kind_key},
     },
-    kinds::{KindId, Origin},
+    kinds::KindId,
     problem::Problem,
     store::lens::Scope,
 };
@@ -80,6 +80,12 @@ impl fmt::Display for Line {
 pub fn is_known(model: &Model, text: &str) -> bool {
     let word = text.split_whitespace().next().unwrap_or_default();
     model.kind_named(word).is_some() || commands().any(|command| command.words.contains(&word))
+}
+
+/// Whether a line shows what is of no single cluster.
+pub fn needs_no_cluster(model: &Model, text: &str) -> bool {
+    let kind = model.kind_named(&Line::parse(text).word);
+    kind.is_some_and(|kind| !model.world.kind(kind).origin.is_of_cluster())
 }
 
 /// Runs a line that was typed, and remembers it.
@@ -162,11 +168,11 @@ fn open_line(model: &mut Model, line: &Line) -> Done {
 pub fn show(model: &mut Model, kind: KindId) {
     let crumb = model.world.kind(kind).plural.to_string();
     let key = kind_key(model.world.kind(kind));
-    let local = model.world.kind(kind).origin == Origin::Program;
+    let local = !model.world.kind(kind).origin.is_of_cluster();
     if !local && let Some(state) = model.remembered() {
         state.view = Some(key);
     }
-    // Contexts are a detour, not a place.
+    // Contexts and the fleet are a detour, not a place.
     if !local {
         model.views.clear();
     }

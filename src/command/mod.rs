@@ -1,6 +1,7 @@
 //! What the user can do: one table of commands. Keys, palette, hints, help and the read-only guard are derived from it.
 //! A new command is one literal in its area's table.
 
+pub mod clusters;
 pub mod line;
 pub mod navigate;
 pub mod palette;
@@ -78,7 +79,12 @@ impl Command {
 
 /// Every command, area by area.
 pub fn commands() -> impl Iterator<Item = &'static Command> {
-    navigate::COMMANDS.iter().chain(table::COMMANDS).chain(scale::COMMANDS).chain(text::COMMANDS)
+    navigate::COMMANDS
+        .iter()
+        .chain(table::COMMANDS)
+        .chain(clusters::COMMANDS)
+        .chain(scale::COMMANDS)
+        .chain(text::COMMANDS)
 }
 
 /// The command with this id.

@@ -6,7 +6,7 @@ use crate::{
         effect::{Effect, Ticket},
         model::{Model, Prompt, PromptKind, kind_key},
     },
-    kinds::{Origin, column_named},
+    kinds::{HasId, Origin, cluster::Cluster, column_named},
     problem::Problem,
     sources::kube::fetch::Request,
     store::lens::{self, Scope as Namespaces, Sort},
@@ -474,6 +474,9 @@ fn enter(model: &mut Model) -> Done {
     let name = rows.name(id).to_owned();
     if model.world.kind(view.kind).plural == "contexts" {
         return Ok(vec![Effect::Connect(Some(name))]);
+    }
+    if view.kind == Cluster::ID {
+        return super::clusters::enter(model);
     }
     let Some(drill) = rows.drill(id, &model.world) else { return yaml(model) };
     let Some(kind) = model.kind_named(&drill.plural) else {

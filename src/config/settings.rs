@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{keymap::KeySettings, reader::Reader};
 use crate::{
     problem::Problem,
-    util::document::{Entry, Placed},
+    util::{
+        document::{Entry, Placed},
+        pattern,
+    },
 };
 
 /// All settings.
@@ -15,6 +18,7 @@ pub struct Config {
     pub start: Start,
     pub ui: Ui,
     pub safety: Safety,
+    pub fleet: Fleet,
     pub connection: Connection,
     pub thresholds: Thresholds,
     pub log: LogLevel,
@@ -68,11 +72,22 @@ pub struct Safety {
 impl Safety {
     /// Whether a change to the context or cluster of this name needs the name typed.
     pub fn protects(&self, name: &str) -> bool {
-        let name: Vec<char> = name.to_lowercase().chars().collect();
-        self.protected.iter().any(|pattern| {
-            let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
-            matches_pattern(&pattern, &name)
-        })
+        self.protected.iter().any(|pattern| pattern::matches(pattern, name))
+    }
+}
+
+/// Where clusters of EKS are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// Patterns with `*` and `?` for profiles of AWS.
+    pub profiles: Vec<String>,
+    /// Empty for those that are known anyway.
+    pub regions: Vec<String>,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { profiles: vec!["*".to_owned()], regions: Vec::new() }
     }
 }
 
@@ -174,6 +189,8 @@ pub struct Overrides {
     pub theme: Option<String>,
     pub read_only: Option<bool>,
     pub request_timeout: Option<Duration>,
+    pub profile: Option<String>,
+    pub region: Option<String>,
 }
 
 impl Config {
@@ -199,6 +216,10 @@ impl Config {
         reader.section("safety", |section| {
             section.set_or("read_only", true, &mut self.safety.read_only, Entry::bool);
             section.set_or("protected", vec!["*".to_owned()], &mut self.safety.protected, Entry::list);
+        });
+        reader.section("fleet", |section| {
+            section.set("profiles", &mut self.fleet.profiles, Entry::list);
+            section.set("regions", &mut self.fleet.regions, Entry::list);
         });
         let connection = &mut self.connection;
         reader.section("connection", |section| {
@@ -243,6 +264,8 @@ impl Config {
         set(&mut self.ui.theme, overrides.theme.as_ref());
         set(&mut self.safety.read_only, overrides.read_only.as_ref());
         set(&mut self.connection.request_timeout, overrides.request_timeout.as_ref());
+        set(&mut self.fleet.profiles, overrides.profile.clone().map(|it| vec![it]).as_ref());
+        set(&mut self.fleet.regions, overrides.region.clone().map(|it| vec![it]).as_ref());
     }
 }
 
@@ -265,31 +288,4 @@ impl KindSettings {
         }
         Ok(settings)
     }
-}
-
-/// Whether a text is what the pattern says, `*` for any letters and `?` for one.
-fn matches_pattern(pattern: &[char], text: &[char]) -> bool {
-    // The last star and what it has swallowed so far: the only thing ever to try again.
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(letter) if *letter == '?' || *letter == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((at, swallowed)) => {
-                    star = Some((at, swallowed + 1));
-                    p = at + 1;
-                    t = swallowed + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|letter| *letter == '*')
 }

@@ -347,11 +347,17 @@ fn the_environment_goes_over_the_file_and_the_command_line_over_both() {
         theme: Some("amber".to_owned()),
         read_only: Some(false),
         request_timeout: Some(Duration::from_secs(5)),
+        profile: Some("prod".to_owned()),
+        region: Some("eu-west-1".to_owned()),
     };
     let (settings, _) = load_all(&[("config.toml", file)], &env, &overrides);
     let config = settings.config;
     assert_eq!((config.ui.theme.as_str(), config.safety.read_only), ("amber", false));
     assert_eq!(config.connection.request_timeout, Duration::from_secs(5));
+    assert_eq!(
+        (&config.fleet.profiles[..], &config.fleet.regions[..]),
+        (&["prod".into()][..], &["eu-west-1".into()][..])
+    );
 }
 
 #[test]

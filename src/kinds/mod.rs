@@ -54,6 +54,7 @@ registry! {
     pod::Pod,
     node::Node,
     context::Context,
+    cluster::Cluster,
     crd::CustomResourceDefinition,
     namespace::Namespace,
     deployment::Deployment,
@@ -139,8 +140,17 @@ pub enum Origin {
     Server,
     /// The program itself.
     Program,
+    /// The program, from what all accounts of AWS and the kubeconfig say.
+    Fleet,
     /// AWS, and whatever the API server has that belongs into the same table: a stream a part.
     Aws,
+}
+
+impl Origin {
+    /// Whether the rows are of the cluster that is connected; others stay where it is left.
+    pub fn is_of_cluster(self) -> bool {
+        matches!(self, Origin::Server | Origin::Aws)
+    }
 }
 
 impl KindInfo {

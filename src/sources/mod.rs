@@ -47,11 +47,20 @@ pub enum Message {
         name: String,
         outcome: aws::change::Outcome,
     },
+    /// What has become known of the clusters of all accounts, whichever is connected.
+    Fleet(aws::fleet::News),
     /// The answer to a fetch.
     Fetched {
         ticket: u64,
         answer: kube::fetch::Answer,
     },
+}
+
+impl Message {
+    /// Whether it counts while another connection than the one that it was sent for is shown.
+    pub fn outlives_connections(&self) -> bool {
+        matches!(self, Message::Fleet(_))
+    }
 }
 
 /// Changes of one kind.

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, rc::Rc, thread};
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{AbortHandle, LocalSet, spawn_local},
 };
 
@@ -12,6 +12,7 @@ use super::{
     Message,
     aws::{
         change::{self, Change},
+        fleet::{self, Survey, Watched},
         groups::{self, Attention},
         pace::Paces,
     },
@@ -51,6 +52,10 @@ pub enum Order {
     Poll(StreamId),
     /// Whether what AWS says is on screen.
     Attend(bool),
+    /// Look for clusters in all accounts, while they are watched.
+    Survey(Survey),
+    /// Which clusters are on screen.
+    Watch(Watched),
     /// Change the size of a node group; the answer is a message of its own.
     Change {
         group: Uid,
@@ -77,6 +82,8 @@ impl std::fmt::Debug for Order {
             Order::Open { spec, .. } => write!(f, "Open({})", spec.path),
             Order::Poll(id) => write!(f, "Poll({id:?})"),
             Order::Attend(visible) => write!(f, "Attend({visible})"),
+            Order::Survey(survey) => write!(f, "Survey({survey:?})"),
+            Order::Watch(watched) => write!(f, "Watch({watched:?})"),
             Order::Change { change, .. } => write!(f, "Change({change:?})"),
             Order::Close(id) => write!(f, "Close({id:?})"),
             Order::Discover => f.write_str("Discover"),
@@ -121,6 +128,7 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     let mut measuring: Option<AbortHandle> = None;
     let attention = Rc::new(Attention::default());
     let paces = Paces::default();
+    let (watch, watched) = watch::channel(Watched::default());
     while let Some(order) = orders.recv().await {
         match order {
             Order::Connect { generation, session, preference } => {
@@ -142,6 +150,10 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                 streams.insert(id, spawn_local(poll).abort_handle());
             }
             Order::Attend(visible) => attention.set(visible),
+            Order::Survey(survey) => {
+                spawn_local(fleet::run(survey, watched.clone(), paces.clone(), out.clone()));
+            }
+            Order::Watch(watched) => drop(watch.send_replace(watched)),
             Order::Change { group, name, change, token } => {
                 let Some(cluster) = cluster.clone() else { continue };
                 let attention = Rc::clone(&attention);

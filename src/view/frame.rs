@@ -73,8 +73,10 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
             if view.lens.order().is_empty() {
                 let (state, _) = model.state_of(view);
                 let server = model.facts.as_ref().map_or("", |facts| facts.host.as_str());
+                let origin = model.world.kind(view.kind).origin;
                 let problem = match &model.connect_problem {
-                    Some(problem) if model.world.kind(view.kind).origin != Origin::Program => problem.clone(),
+                    Some(problem) if origin.is_of_cluster() => problem.clone(),
+                    _ if origin == Origin::Fleet && view.lens.total() == 0 => model.fleet.nothing(),
                     _ => table::empty_screen(view, &model.world, state, server, now.div_euclid(1000)),
                 };
                 draw_problem(&problem, state, table, buffer, &screen);
@@ -119,7 +121,8 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     let dot = if screen.ascii { " - " } else { " · " };
     let line = Rect { height: 1, ..area };
     let Some(facts) = &model.facts else {
-        write(buffer, line, area.x + 1, &[("no cluster", screen.style(Role::Error))]);
+        let role = if model.connect_problem.is_some() { Role::Error } else { Role::HeaderLabel };
+        write(buffer, line, area.x + 1, &[("no cluster", screen.style(role))]);
         return;
     };
     // A context named by its ARN is called by its cluster's name.

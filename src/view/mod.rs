@@ -1,5 +1,6 @@
 //! What is on screen: views on a stack, and how a whole frame is put together. Drawing reads; it never changes anything.
 
+pub mod cluster;
 pub mod dialog;
 pub mod frame;
 pub mod guide;

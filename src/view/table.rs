@@ -247,7 +247,8 @@ impl TableView {
         faded.into_iter().chain(sums).min()
     }
 
-    fn visible(&self) -> &[u32] {
+    /// Slots of the rows that are on screen.
+    pub fn visible(&self) -> &[u32] {
         let order = self.lens.order();
         let end = (self.top + self.height).min(order.len());
         order.get(self.top..end).unwrap_or_default()

@@ -15,6 +15,8 @@ use crate::{
 pub enum TextKind {
     Yaml,
     Help,
+    /// An object laid out for reading.
+    Page,
     Messages,
 }
 

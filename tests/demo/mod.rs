@@ -131,6 +131,15 @@ impl Demo {
         Self { server, place }
     }
 
+    /// The same as a cluster of EKS: the kubeconfig says so, and the environment leads to its account.
+    pub fn of_account(options: sim::Options) -> Self {
+        let mut demo = Self::start(options);
+        std::fs::write(demo.place.kubeconfig(), demo.server.eks_kubeconfig()).expect("a kubeconfig");
+        let variables = demo.server.environment().into_iter();
+        demo.place.variables = variables.map(|(name, value)| (name.to_owned(), value)).collect();
+        demo
+    }
+
     pub fn open(&self, arguments: &[&str], size: (u16, u16)) -> Session {
         self.place.open(arguments, size)
     }

@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod environment;
 pub mod error;
 pub mod exchange;
+pub mod fleet;
 pub mod groups;
 pub mod login;
 mod metadata;

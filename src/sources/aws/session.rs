@@ -34,7 +34,7 @@ pub struct AwsSession(Arc<Inner>);
 struct Inner {
     region: Option<String>,
     read_only: bool,
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
     /// Seconds that this machine's clock is ahead, as the last answer had it.
     clock_ahead: AtomicI64,
     /// Lines of the profiles' files that could not be understood.
@@ -72,7 +72,7 @@ impl AwsSession {
         let endpoints = Endpoints::read(&wish.environment, &profiles, &profile);
         let sts_region = region.clone().unwrap_or_else(|| "us-east-1".to_owned());
         Ok(Self(Arc::new(Inner {
-            keeper: Keeper::new(wish, http, endpoints, sts_region, options.ask.clone()),
+            keeper: Arc::new(Keeper::new(wish, http, endpoints, sts_region, options.ask.clone())),
             region,
             read_only: options.read_only,
             clock_ahead: AtomicI64::new(NO_CLOCK),
@@ -82,7 +82,19 @@ impl AwsSession {
 
     /// The region; `us-east-1` stands in where none is configured, see [`Self::chosen_region`].
     pub fn region(&self) -> &str {
-        &self.0.keeper.region
+        self.0.region.as_deref().unwrap_or(&self.0.keeper.region)
+    }
+
+    /// The same identity in another region; both share credentials and connections.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self(Arc::new(Inner {
+            region: Some(region.to_owned()),
+            read_only: self.0.read_only,
+            keeper: Arc::clone(&self.0.keeper),
+            clock_ahead: AtomicI64::new(NO_CLOCK),
+            problems: Vec::new(),
+        }))
     }
 
     /// The region that somebody chose; none where listing must ask for one first.

@@ -120,7 +120,10 @@ impl Poller<'_> {
                 }
             }
         };
-        let pace = paces.of(&eks.session);
+        let pace = match &place.account {
+            Some(account) => paces.at(account, &place.region),
+            None => paces.of(&eks.session),
+        };
         let mut asker = Asker::new(eks.session, pace, place);
         let epoch = self.cluster.next_epoch();
         let mut sent = HashSet::new();

@@ -3,6 +3,7 @@
 
 mod calls;
 mod change;
+mod fleet;
 mod groups;
 mod signing_in;
 mod standing;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 use serde_json::json;
 
-use super::ConnectOptions;
+use super::{ConnectOptions, eks};
 use crate::problem::Problem;
+use crate::sources::aws::standing::Claim;
 use crate::sources::aws::{self, AwsSession};
 use crate::sources::net::proxy::ProxyVariables;
 use crate::util::redact::redact;
@@ -60,6 +61,18 @@ pub struct ContextEntry {
     pub namespace: Option<String>,
     /// Whether it is the one that opens when none is named.
     pub current: bool,
+}
+
+/// What a context says of the cluster behind it, before anybody is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    pub context: String,
+    /// Host and port of the API server.
+    pub host: String,
+    /// The cluster of EKS that it claims to be.
+    pub claim: Option<Claim>,
+    /// The AWS profile that its token command names.
+    pub profile: Option<String>,
 }
 
 /// All contexts that the user has, merged from all files.
@@ -149,6 +162,31 @@ impl Contexts {
             }
         };
         self.merged.contexts.iter().map(entry).collect()
+    }
+
+    /// What the contexts say of the clusters behind them, in the order of the files.
+    pub fn known(&self) -> Vec<Known> {
+        let known = |context: ContextEntry| {
+            let user = context.user.unwrap_or_default();
+            let user = self.merged.auth_infos.iter().find(|named| named.name == user);
+            let exec = user.and_then(|named| named.auth_info.as_ref()?.exec.as_ref());
+            let entry = exec.and_then(|exec| eks::recognise(exec, &self.environment.aws));
+            let server: Option<http::Uri> = context.server.and_then(|server| server.parse().ok());
+            let host = server.and_then(|server| Some(server.authority()?.to_string())).unwrap_or_default();
+            let claim = eks::claim(entry.as_ref(), [&context.cluster, &context.name], &host);
+            Known { context: context.name, host, claim, profile: entry.and_then(|entry| entry.wish.profile) }
+        };
+        self.list().into_iter().map(known).collect()
+    }
+
+    /// Whether the files or the options say which cluster to open when none is named.
+    pub fn opens(&self, options: &ConnectOptions) -> bool {
+        options.context.is_some() || options.cluster.is_some() || self.current().is_some()
+    }
+
+    /// What the AWS side is given of the environment.
+    pub fn aws(&self) -> &aws::Environment {
+        &self.environment.aws
     }
 
     /// The name of the context that opens when none is named.

@@ -80,6 +80,17 @@ pub(super) fn recognise(exec: &ExecConfig, environment: &Environment) -> Option<
     })
 }
 
+/// What is claimed about the cluster behind a context, if that is one of EKS.
+pub(super) fn claim(entry: Option<&Entry>, names: [&str; 2], host: &str) -> Option<Claim> {
+    let arn = names.iter().find_map(|name| Claim::of_arn(name));
+    let name = entry.map(|entry| &entry.cluster).or(arn.as_ref().map(|arn| &arn.name))?.clone();
+    // An ARN of another cluster is somebody's choice of a name.
+    let arn = arn.filter(|arn| arn.name == name);
+    let mut claim = Claim { name, host: host.to_owned(), ..arn.unwrap_or_default() };
+    claim.region = claim.region.or_else(|| entry?.wish.region.clone());
+    Some(claim)
+}
+
 /// The cluster of EKS behind a context, if there is one: by its exec entry, or by an ARN that names it. Names are those of
 /// the kubeconfig's cluster and context; `known` is a session that was made for this context before. An AWS session that cannot be made is an error only to the one who needs it.
 pub(super) fn behind(
@@ -89,16 +100,8 @@ pub(super) fn behind(
     known: Option<AwsSession>,
     aws: impl FnOnce() -> (Environment, SessionOptions),
 ) -> Option<Result<Eks, Problem>> {
-    let arn = names.iter().find_map(|name| Claim::of_arn(name));
-    let (name, wish) = match (entry, &arn) {
-        (Some(entry), _) => (entry.cluster, Some(entry.wish)),
-        (None, Some(arn)) => (arn.name.clone(), None),
-        (None, None) => return None,
-    };
-    // An ARN of another cluster is somebody's choice of a name.
-    let arn = arn.filter(|arn| arn.name == name);
-    let mut claim = Claim { name, host: host.to_owned(), ..arn.unwrap_or_default() };
-    claim.region = claim.region.or_else(|| wish.as_ref()?.region.clone());
+    let claim = claim(entry.as_ref(), names, host)?;
+    let wish = entry.map(|entry| entry.wish);
     if let Some(session) = known {
         return Some(Ok(Eks { claim, session }));
     }

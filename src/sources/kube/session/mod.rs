@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use kube::config::{AuthInfo, ExecAuthCluster};
 
 pub use self::body::Body;
-pub use self::contexts::{ContextEntry, Contexts, Environment};
+pub use self::contexts::{ContextEntry, Contexts, Environment, Known};
 pub use self::credential::{CredentialFailure, SignIn};
 pub use self::eks::Eks;
 pub use self::error::SendError;

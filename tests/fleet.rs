@@ -1,0 +1,106 @@
+//! The fleet as a person meets it: the real program in a terminal, the simulated cluster behind it, and its account in the
+//! place of AWS. There is no kubeconfig, and no program that would sign in.
+
+#![allow(
+    clippy::expect_used,
+    clippy::large_stack_arrays,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail, and says what it sees"
+)]
+
+#[path = "demo/mod.rs"]
+mod demo;
+#[path = "pty/mod.rs"]
+mod pty;
+
+use demo::{Demo, still, with_faults};
+use ekscope::sim::{AwsOperation, Faults, Options};
+use pty::Session;
+use serde_json::{Value, json};
+
+/// Only the account: no kubeconfig, nothing on the path.
+fn account(options: Options) -> Demo {
+    let mut demo = Demo::of_account(options);
+    std::fs::remove_file(demo.place.kubeconfig()).expect("a kubeconfig");
+    for (name, path) in [("KUBECONFIG", "kubeconfig"), ("PATH", "nothing"), ("HOME", "home")] {
+        let path = demo.place.path(path).display().to_string();
+        demo.place.variables.push((name.to_owned(), path));
+    }
+    demo
+}
+
+fn open(demo: &Demo, arguments: &[&str]) -> Session {
+    demo.place.open_as_is(arguments, (160, 40))
+}
+
+/// Waits for a line that holds all of these.
+fn wait_line(session: &Session, what: &str, parts: &[&str]) {
+    session.wait(what, |screen| screen.contents().lines().any(|line| parts.iter().all(|part| line.contains(part))));
+}
+
+fn strike(region: &str, change: fn(&mut AwsOperation)) -> AwsOperation {
+    let mut strike = AwsOperation { region: region.to_owned(), ..AwsOperation::default() };
+    change(&mut strike);
+    strike
+}
+
+#[test]
+fn from_nothing_to_a_scaled_node_group_in_four_keys() {
+    let demo = account(still());
+    let mut session = open(&demo, &[]);
+    session.wait_text("clusters(all)[1]");
+    wait_line(&session, "the cluster with its support", &["eu-west-1", "standard"]);
+    session.send("b");
+    session.wait_text("nodegroups(");
+    wait_line(&session, "a group that can be scaled", &["managed"]);
+    session.send("G+");
+    session.wait_text("→");
+    session.send("\r");
+    session.wait_text("scale node group");
+    assert_eq!(
+        demo.requests().counts.keys().filter(|call| call.starts_with("Update")).count(),
+        0,
+        "nothing is sent yet"
+    );
+    session.send("y");
+    session.wait_for(pty::PATIENCE, |_| demo.requests().count("UpdateNodegroupConfig", "eks.eu-west-1") == 1);
+    assert_eq!(demo.requests().count("UpdateNodegroupConfig", "eks.eu-west-1"), 1);
+}
+
+#[test]
+fn a_region_that_denies_and_one_that_is_silent_are_rows_that_say_so() {
+    let aws = vec![strike("eu-west-3", |it| it.deny = true), strike("ap-south-1", |it| it.hang = true)];
+    let demo = account(with_faults(Faults { aws, ..Faults::default() }));
+    // The silent one comes first.
+    demo.place.configure("[fleet]\nregions = [\"ap-south-1\", \"eu-west-1\", \"eu-west-3\"]\n");
+    let output = demo.place.run(&["get", "clusters", "-o", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("rows");
+    let row = |region: &str| rows.iter().find(|row| row["region"] == region).unwrap_or_else(|| panic!("{rows:?}"));
+    assert_eq!((&row("eu-west-3")["name"], &row("eu-west-3")["desired"]), (&json!("?"), &json!(null)));
+    assert_eq!(row("eu-west-3")["status"], "AWS denies eks:ListClusters in eu-west-3");
+    assert_eq!(row("ap-south-1")["status"], "eks:ListClusters: no answer in 5s");
+    let known = row("eu-west-1");
+    assert!(known["desired"].is_number() && known["version"].is_string(), "{known}");
+    assert_eq!(known["$/h"], 0.1, "{known}");
+    assert_eq!(rows.len(), 3, "{rows:?}");
+}
+
+#[test]
+fn what_is_wanted_is_shown_in_the_cluster_that_is_chosen() {
+    let demo = account(still());
+    let mut session = open(&demo, &["nodes"]);
+    session.wait_text("clusters(all)[1]");
+    session.send("\r");
+    session.wait_text("nodes(all)[6]");
+    session.send(":clusters\r");
+    session.wait_text("clusters(all)[1]");
+    wait_line(&session, "the one that is shown", &["*", "eu-west-1"]);
+    session.send("d");
+    session.wait_text("version and support");
+    session.send("qq");
+    session.wait_text("nodes(all)[6]");
+    let listed = demo.requests().count("ListClusters", "eks.eu-west-1");
+    assert!(listed >= 1, "{:?}", demo.requests().counts);
+}
