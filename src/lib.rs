@@ -27,7 +27,7 @@
 //!   [`kinds::generic`].
 //! - [`ops`]: changes, worked out before anything happens: [`ops::scale`] is another size for a node group, from the facts of
 //!   its row ([`kinds::nodegroup`], asked of AWS by [`sources::aws::groups`]) to the request, which [`sources::aws::change`]
-//!   sends.
+//!   sends; [`ops::follow`] says what becomes of it, [`ops::shrink`] which nodes had better go.
 //! - [`command`]: what the user can do: one table, from which keys, palette, hints and help are derived.
 //! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.
 //! - [`config`]: what the user asked for: settings, keys, themes, what is remembered; mistakes are

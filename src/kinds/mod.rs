@@ -66,6 +66,7 @@ registry! {
     event::Event,
     nodegroup::NodeGroup,
     nodeclaim::NodeClaim,
+    activity::Activity,
     poddisruptionbudget::PodDisruptionBudget,
     horizontalpodautoscaler::HorizontalPodAutoscaler,
     container::Container,

@@ -12,7 +12,10 @@ use super::{
     Message,
     aws::{
         change::{self, Change},
-        groups::{self, Attention},
+        groups::{
+            self, Attention,
+            activities::{self, Subject},
+        },
         pace::Paces,
     },
     kube::{
@@ -49,6 +52,11 @@ pub enum Order {
     },
     /// Ask AWS for the node groups of the cluster, again and again.
     Poll(StreamId),
+    /// Ask AWS what a node group did, again and again.
+    Activities {
+        stream: StreamId,
+        subject: Option<Subject>,
+    },
     /// Whether what AWS says is on screen.
     Attend(bool),
     /// Change the size of a node group; the answer is a message of its own.
@@ -76,6 +84,7 @@ impl std::fmt::Debug for Order {
             Order::Connect { generation, .. } => write!(f, "Connect({generation})"),
             Order::Open { spec, .. } => write!(f, "Open({})", spec.path),
             Order::Poll(id) => write!(f, "Poll({id:?})"),
+            Order::Activities { stream, subject } => write!(f, "Activities({stream:?}, {subject:?})"),
             Order::Attend(visible) => write!(f, "Attend({visible})"),
             Order::Change { change, .. } => write!(f, "Change({change:?})"),
             Order::Close(id) => write!(f, "Close({id:?})"),
@@ -140,6 +149,11 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                 let Some(cluster) = &cluster else { continue };
                 let poll = groups::run(Rc::clone(cluster), id, Rc::clone(&attention), paces.clone());
                 streams.insert(id, spawn_local(poll).abort_handle());
+            }
+            Order::Activities { stream, subject } => {
+                let Some(cluster) = &cluster else { continue };
+                let ask = activities::run(Rc::clone(cluster), stream, subject, paces.clone());
+                streams.insert(stream, spawn_local(ask).abort_handle());
             }
             Order::Attend(visible) => attention.set(visible),
             Order::Change { group, name, change, token } => {
