@@ -27,8 +27,8 @@
 //!   [`kinds::generic`].
 //! - [`ops`]: changes, worked out before anything happens: [`ops::scale`] is another size for a node group, from the facts of
 //!   its row ([`kinds::nodegroup`], asked of AWS by [`sources::aws::groups`]) to the request, which [`sources::aws::change`]
-//!   sends.
-//!   [`app::fleet`] is every cluster that is known ([`kinds::cluster`]), asked of AWS by [`sources::aws::fleet`] account by
+//!   sends; [`ops::follow`] says what becomes of it, [`ops::shrink`] which nodes had better go.
+//! - [`app::fleet`] is every cluster that is known ([`kinds::cluster`]), asked of AWS by [`sources::aws::fleet`] account by
 //!   account, matched with the kubeconfig's contexts, and kept while one cluster after another is shown.
 //! - [`command`]: what the user can do: one table, from which keys, palette, hints and help are derived.
 //! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.

@@ -70,6 +70,12 @@ fn groups_that_boto3_made_are_scaled_by_key() {
     session.wait("what was sent", |screen| {
         screen.contents().lines().any(|line| line.contains("spot-a") && line.contains("5·?·?·0·0"))
     });
+    // What moto cannot tell costs that row and no other.
+    session.send("a");
+    session.wait_text("activities(spot-a)[1]");
+    session.wait_text("eks:ListUpdates is not offered here");
+    session.send("\x1b");
+    session.wait_text("nodegroups(prod)[5]");
     session.send("k-\r");
     session.wait_text("set-desired-capacity --auto-scaling-group-name self-managed");
     session.wait_text("--desired-capacity 1");

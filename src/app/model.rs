@@ -643,15 +643,14 @@ impl Model {
     /// What one view needs for its own rows.
     pub fn wants_of(&self, view: &TableView) -> Vec<Want> {
         let info = self.world.kind(view.kind);
-        match info.origin {
-            Origin::Server => {}
-            Origin::Program | Origin::Fleet => return Vec::new(),
-            Origin::Aws => return self.parts_of_groups(view.kind),
-        }
         if let Some(Pin::Parent { namespace, name, .. }) = &view.lens.pin {
             return vec![Want { kind: view.kind, namespace: Some(namespace.clone()), object: Some(name.clone()) }];
         }
-        self.streams.wants(view.kind, info.namespaced, &view.lens.scope)
+        match info.origin {
+            Origin::Program | Origin::Fleet => Vec::new(),
+            Origin::Aws if view.kind == NodeGroup::ID => self.parts_of_groups(view.kind),
+            Origin::Aws | Origin::Server => self.streams.wants(view.kind, info.namespaced, &view.lens.scope),
+        }
     }
 
     /// The table of node groups has parts: what AWS says, and the pools of Karpenter where the server has them.

@@ -7,15 +7,19 @@ use super::{
     effect::Effect,
     fleet::Way,
     model::{Level, Model, PromptKind},
-    streams::Streams,
+    streams::{Streams, Want},
     terminal::{Keyboard, Terminal},
 };
 use crate::{
     config::{dirs::Dirs, history, state::State},
-    kinds::{self, Origin, nodegroup},
+    kinds::{
+        self, HasId, Origin,
+        activity::Activity,
+        nodegroup::{self, Make, NodeGroup},
+    },
     problem::Problem,
     sources::{
-        aws::{change::Outcome, fleet::Survey, request_token},
+        aws::{change::Outcome, fleet::Survey, groups::activities::Subject, request_token},
         kube::{
             cluster::Preference,
             session::{ConnectOptions, Contexts, Session},
@@ -23,7 +27,11 @@ use crate::{
         },
         runner::{Order, Sources},
     },
-    store::{lens::Scope, table::Uid, world::World},
+    store::{
+        lens::Scope,
+        table::{Rows, Uid},
+        world::World,
+    },
     ui::theme::{ColorDepth, Themes},
 };
 
@@ -45,6 +53,17 @@ pub struct Runtime {
     pub first_scope: Option<Scope>,
     /// What is still being written; the next waits for it, so that the newest stays.
     pub writing: Option<JoinHandle<()>>,
+}
+
+/// The group whose activities are wanted, by its make and name.
+fn subject(world: &World, want: &Want) -> Option<Subject> {
+    let (make, name) = (want.namespace.clone()?, want.object.clone()?);
+    let table = world.table::<NodeGroup>();
+    let mut rows = table.natural().iter().filter(|&&id| table.name(id) == name).filter_map(|&id| table.get(id));
+    let (meta, row) = rows.find(|(_, row)| row.make.word() == make)?;
+    let managed = row.place.as_ref().filter(|_| row.make == Make::Managed);
+    let cluster = managed.map(|place| place.cluster.clone());
+    Some(Subject { uid: meta.uid, make, name, cluster, asg: row.asg.as_ref().map(|asg| asg.name.clone()) })
 }
 
 impl Runtime {
@@ -104,6 +123,11 @@ impl Runtime {
             Effect::Join(cluster) => return self.join(cluster, model),
             Effect::Open(stream, want) => {
                 let info = model.world.kind(want.kind);
+                if want.kind == Activity::ID {
+                    let subject = subject(&model.world, &want);
+                    self.sources.order(Order::Activities { stream, subject });
+                    return Vec::new();
+                }
                 if info.origin == Origin::Aws && want.object.as_deref() == Some(nodegroup::AWS_PART) {
                     self.sources.order(Order::Poll(stream));
                     return Vec::new();

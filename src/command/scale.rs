@@ -1,6 +1,8 @@
 //! Scaling node groups: a size that is edited on the row, the dialog that says what it means, and the change that is sent
 //! when it is confirmed. Groups are known by their uid: one that is gone or has changed meanwhile is left alone.
 
+mod safe;
+
 use super::{Command, Scope};
 use crate::{
     app::{
@@ -9,8 +11,9 @@ use crate::{
     },
     kinds::{
         HasId,
+        activity::Activity,
         node::Node,
-        nodegroup::{NodeGroup, Row},
+        nodegroup::{Make, NodeGroup, Row},
         pod::Pod,
     },
     ops::{
@@ -20,6 +23,7 @@ use crate::{
     problem::Problem,
     sources::aws::change::Outcome,
     store::{
+        lens::{Pin, Scope as Namespaces},
         table::{Rows, Uid},
         value::Health,
         wishes::{Flight, Sizes},
@@ -86,6 +90,15 @@ pub const COMMANDS: &[Command] = &[
         ..GROUPS
     },
     Command {
+        id: "nodegroups.activities",
+        keys: &["a"],
+        help: "What it did and why: scaling activities and updates, live",
+        hint: "activities",
+        when: has_group,
+        run: |m, _| activities(m),
+        ..GROUPS
+    },
+    Command {
         id: "nodegroups.undo",
         keys: &["U"],
         words: &["undo"],
@@ -149,6 +162,20 @@ pub const COMMANDS: &[Command] = &[
                 return Err(Problem::new("no command would do it as it stands"));
             }
             m.info("copied the command");
+            Ok(vec![Effect::Copy(command)])
+        },
+        ..DIALOG
+    },
+    Command {
+        id: "dialog.drain",
+        keys: &["d"],
+        help: "Copy the commands that drain the nodes that had better go, and end them",
+        hint: "copy drain",
+        run: |m, _| {
+            let way = m.dialog.as_ref().and_then(|(_, scaling)| safe_way(m, scaling));
+            let command = way.map(|way| way.command).filter(|command| !command.is_empty());
+            let Some(command) = command else { return Err(Problem::new("there are no nodes to choose here")) };
+            m.info("copied the commands of the safer way");
             Ok(vec![Effect::Copy(command)])
         },
         ..DIALOG
@@ -254,6 +281,19 @@ pub fn open(model: &mut Model, size: Option<u32>) -> Done {
     Ok(Vec::new())
 }
 
+/// Shows what the group did.
+fn activities(model: &mut Model) -> Done {
+    let Some((uid, name, row)) = current(model) else { return Ok(Vec::new()) };
+    if !matches!(row.make, Make::Managed | Make::Own) {
+        let why = format!("no Auto Scaling group stands behind it: it is {}", row.make.word());
+        let problem = Problem::new(format!("{name} has no scaling activities")).because(why);
+        return Err(problem.hint("Karpenter's acts are in :nodeclaims and :events, Fargate's in the pods' events"));
+    }
+    let pin = Pin::Parent { uid, namespace: row.make.word().to_owned(), name: name.clone() };
+    model.push_table(Activity::ID, Namespaces::All, Some(pin), format!("{name} activities"));
+    Ok(Vec::new())
+}
+
 /// Opens the dialog with the sizes from before the last change.
 fn undo(model: &mut Model) -> Done {
     let Some((uid, name, row)) = current(model) else { return Ok(Vec::new()) };
@@ -343,15 +383,27 @@ fn describe(model: &Model, dialog: &mut Dialog, scaling: &Scaling) {
         return;
     };
     dialog.place = place(model, row);
-    let plan = plan(model, row, scaling);
+    let mut plan = plan(model, row, scaling);
+    plan.lines.extend(safe_way(model, scaling).map(|way| way.lines).unwrap_or_default());
     dialog.lines = lines(&plan);
     dialog.command.clone_from(&plan.command);
     dialog.blocked = blocked(model, row, scaling, &plan);
 }
 
+/// The safe way to what the dialog is about, where it leads down.
+fn safe_way(model: &Model, scaling: &Scaling) -> Option<safe::Safe> {
+    let row = row_of(model, scaling.group)?;
+    let fewer = row.wanted()?.saturating_sub(scaling.wish.size);
+    safe::way(&model.world, row, fewer, context(model))
+}
+
+fn context(model: &Model) -> &str {
+    model.facts.as_ref().map_or("", |facts| facts.context.as_str())
+}
+
 /// Context, and where AWS keeps the group.
 fn place(model: &Model, row: &Row) -> String {
-    let context = model.facts.as_ref().map_or("", |facts| facts.context.as_str());
+    let context = context(model);
     let context = context.rsplit('/').next().unwrap_or(context);
     match &row.place {
         Some(place) => {
@@ -368,9 +420,8 @@ fn plan(model: &Model, row: &Row, scaling: &Scaling) -> Plan {
     let whole = world.is_whole(Node::ID, None) && world.is_whole(Pod::ID, None);
     let on = |name| world.joins.on_node.get(&name).map_or(0, |totals| totals.pods);
     let pods: Option<Vec<u32>> = whole.then(|| row.nodes(world).iter().map(|(name, _)| on(*name)).collect());
-    let context = model.facts.as_ref().map_or("", |facts| facts.context.as_str());
     let now = model.now.div_euclid(1000);
-    scale::plan(Facts { name: &scaling.name, row, pods: pods.as_deref(), context, now }, scaling.wish)
+    scale::plan(Facts { name: &scaling.name, row, pods: pods.as_deref(), context: context(model), now }, scaling.wish)
 }
 
 fn lines(plan: &Plan) -> Vec<Line> {

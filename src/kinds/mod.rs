@@ -67,6 +67,7 @@ registry! {
     event::Event,
     nodegroup::NodeGroup,
     nodeclaim::NodeClaim,
+    activity::Activity,
     poddisruptionbudget::PodDisruptionBudget,
     horizontalpodautoscaler::HorizontalPodAutoscaler,
     container::Container,

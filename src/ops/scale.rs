@@ -1,6 +1,7 @@
 //! Another size for a node group: what it costs, what stands in its way, who will undo it, and the request to send. A
 //! function of the group's facts, the size that is wished for and the time.
 
+use super::shrink::short;
 use crate::{
     kinds::nodegroup::{Make, Row},
     sources::aws::{change::Change, eks::Scaling},
@@ -154,12 +155,12 @@ fn change(
 
 /// The same for a shell.
 fn command(facts: Facts<'_>, change: &Change) -> String {
-    let mut words: Vec<String> = Vec::new();
-    let mut add = |these: &[&str]| words.extend(these.iter().map(|word| quoted(word)));
     let sizes = |scaling: &Scaling, names: [&str; 3]| -> Vec<(String, u32)> {
         let all = [scaling.min, scaling.max, scaling.desired];
         names.into_iter().zip(all).filter_map(|(name, size)| Some((name.to_owned(), size?))).collect()
     };
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |these: &[&str]| words.extend(these.iter().map(|word| (*word).to_owned()));
     match change {
         Change::Nodegroup { cluster, name, scaling } => {
             add(&["aws", "eks", "update-nodegroup-config", "--cluster-name", cluster, "--nodegroup-name", name]);
@@ -179,20 +180,27 @@ fn command(facts: Facts<'_>, change: &Change) -> String {
             }
         }
         Change::NodePool { name, replicas } => {
-            add(&["kubectl", "--context", facts.context, "scale", "nodepool", name, "--replicas"]);
-            add(&[&replicas.to_string()]);
+            let replicas = replicas.to_string();
+            let words = ["kubectl", "--context", facts.context, "scale", "nodepool", name, "--replicas", &replicas];
+            return shell(words);
         }
     }
-    if let Some(place) = facts.row.place.as_ref().filter(|_| !matches!(change, Change::NodePool { .. })) {
-        add(&["--region", &place.region]);
-        if let Some(profile) = &place.profile {
-            add(&["--profile", profile]);
-        }
-    }
-    words.join(" ")
+    shell(words.iter().map(String::as_str).chain(place(facts.row)))
 }
 
-/// For a POSIX shell.
+/// Where AWS keeps a group, as its command line is told.
+pub fn place(row: &Row) -> impl Iterator<Item = &str> {
+    let place = row.place.as_deref();
+    let region = place.map(|place| ["--region", &place.region]);
+    let profile = place.and_then(|place| place.profile.as_deref()).map(|profile| ["--profile", profile]);
+    region.into_iter().chain(profile).flatten()
+}
+
+/// Words as a POSIX shell takes them.
+pub fn shell<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -262,8 +270,7 @@ fn room(row: &Row, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static 
     let words: Vec<String> = subnets
         .iter()
         .map(|subnet| {
-            // `eu-west-1a` is `1a` to everybody who is there.
-            let zone = subnet.zone.rsplit('-').next().unwrap_or(&subnet.zone);
+            let zone = short(&subnet.zone);
             match subnet.free {
                 Some(free) if free < each => {
                     health = health.min(Health::Warn);

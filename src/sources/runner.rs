@@ -13,7 +13,10 @@ use super::{
     aws::{
         change::{self, Change},
         fleet::{self, Survey, Watched},
-        groups::{self, Attention},
+        groups::{
+            self, Attention,
+            activities::{self, Subject},
+        },
         pace::Paces,
     },
     kube::{
@@ -50,6 +53,11 @@ pub enum Order {
     },
     /// Ask AWS for the node groups of the cluster, again and again.
     Poll(StreamId),
+    /// Ask AWS what a node group did, again and again.
+    Activities {
+        stream: StreamId,
+        subject: Option<Subject>,
+    },
     /// Whether what AWS says is on screen.
     Attend(bool),
     /// Look for clusters in all accounts, while they are watched.
@@ -81,6 +89,7 @@ impl std::fmt::Debug for Order {
             Order::Connect { generation, .. } => write!(f, "Connect({generation})"),
             Order::Open { spec, .. } => write!(f, "Open({})", spec.path),
             Order::Poll(id) => write!(f, "Poll({id:?})"),
+            Order::Activities { stream, subject } => write!(f, "Activities({stream:?}, {subject:?})"),
             Order::Attend(visible) => write!(f, "Attend({visible})"),
             Order::Survey(survey) => write!(f, "Survey({survey:?})"),
             Order::Watch(watched) => write!(f, "Watch({watched:?})"),
@@ -148,6 +157,11 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                 let Some(cluster) = &cluster else { continue };
                 let poll = groups::run(Rc::clone(cluster), id, Rc::clone(&attention), paces.clone());
                 streams.insert(id, spawn_local(poll).abort_handle());
+            }
+            Order::Activities { stream, subject } => {
+                let Some(cluster) = &cluster else { continue };
+                let ask = activities::run(Rc::clone(cluster), stream, subject, paces.clone());
+                streams.insert(stream, spawn_local(ask).abort_handle());
             }
             Order::Attend(visible) => attention.set(visible),
             Order::Survey(survey) => {

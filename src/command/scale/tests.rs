@@ -308,3 +308,63 @@ fn a_refusal_is_noted_and_the_group_is_free_again() {
     assert!(last_note(&script).contains("ResourceInUseException"));
     assert_eq!(script.press(&[MORE, KeyCode::Enter, YES]), sent("spot-a", to(4)));
 }
+
+#[test]
+fn the_safer_way_down_is_shown_and_copied() {
+    let mut script = script();
+    let node = |name: &str, instance: &str| {
+        let mut node = crate::app::scripted::node(name);
+        node["metadata"]["labels"] = serde_json::json!({
+            "eks.amazonaws.com/nodegroup": "spot-a", "eks.amazonaws.com/capacityType": "SPOT",
+            "node.kubernetes.io/instance-type": "m6i.large", "topology.kubernetes.io/zone": "eu-west-1a" });
+        node["spec"] = serde_json::json!({ "providerID": format!("aws:///eu-west-1a/{instance}") });
+        node
+    };
+    script.feed(Node::ID, &[node("node-a", "i-a"), node("node-b", "i-b")]);
+    let budget = serde_json::json!({
+        "metadata": { "name": "ledger", "namespace": "payments", "uid": "ledger" },
+        "spec": { "selector": { "matchLabels": { "app": "ledger" } } },
+        "status": { "observedGeneration": 1, "disruptionsAllowed": 0, "expectedPods": 1 },
+    });
+    script.feed(crate::kinds::poddisruptionbudget::PodDisruptionBudget::ID, &[budget]);
+    let mut pods = ["ledger-0", "proxy-x"].map(|name| crate::app::scripted::running("payments", name, "node-a", 0));
+    pods[0]["metadata"]["labels"] = serde_json::json!({ "app": "ledger" });
+    let owner = |kind: &str| serde_json::json!([{ "kind": kind, "name": "it", "uid": "it", "controller": true }]);
+    pods[0]["metadata"]["ownerReferences"] = owner("StatefulSet");
+    pods[1]["metadata"]["ownerReferences"] = owner("DaemonSet");
+    script.feed(Pod::ID, &pods);
+    let safer = |script: &Script| {
+        let (dialog, _) = script.model.dialog.as_ref().unwrap();
+        let lines = dialog.lines.iter().filter(|line| line.label == "safer");
+        lines.map(|line| line.text.clone()).collect::<Vec<_>>()
+    };
+    script.press(&[FEWER, KeyCode::Enter]);
+    let copied = "d copies the commands that drain them and end them";
+    assert_eq!(safer(&script), ["node-b (1a, $0.031/h): no pods that would have to move", copied]);
+    let command = "kubectl --context demo drain node-b --ignore-daemonsets --delete-emptydir-data && aws autoscaling \
+        terminate-instance-in-auto-scaling-group --instance-id i-b --should-decrement-desired-capacity --region eu-west-1";
+    assert_eq!(script.press(&[KeyCode::Char('d')]), [Effect::Copy(command.to_owned())]);
+    script.press(&[FEWER]);
+    assert_eq!(safer(&script)[1], "! node-a (1a, $0.031/h): 1 pod moves, 1 when payments/ledger lets them");
+    // The plain way takes them without asking: that wants more than a key.
+    assert_eq!(script.press(&[YES]), []);
+    assert!(is_typing(&script.model));
+    script.press(&[KeyCode::Esc, MORE, MORE, KeyCode::Enter]);
+    assert_eq!(safer(&script), [""; 0], "up needs no way down");
+}
+
+#[test]
+fn what_a_group_did_is_a_table_of_its_own() {
+    let mut script = script();
+    script.press(&[KeyCode::Char('a')]);
+    let view = script.model.table().unwrap();
+    assert_eq!(view.kind, Activity::ID);
+    assert_eq!(script.model.scope_title(view), "spot-a");
+    let want = script.model.wants_of(view).remove(0);
+    assert_eq!((want.namespace.as_deref(), want.object.as_deref()), (Some("managed"), Some("spot-a")));
+
+    let mut script = self::script();
+    script.group("spot-a", |row| row.make = Make::Fargate);
+    script.press(&[KeyCode::Char('a')]);
+    assert!(last_note(&script).contains("has no scaling activities"), "{}", last_note(&script));
+}

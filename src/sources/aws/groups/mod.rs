@@ -2,6 +2,7 @@
 //! often still while something changes. There is nothing to watch in EKS, Auto Scaling and EC2 (`ask` does the asking,
 //! `rows` makes rows of the answers). Each call that is refused costs its own cells and nothing else.
 
+pub mod activities;
 pub(super) mod ask;
 pub(super) mod rows;
 

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::groups::ask::Asker;
 use super::super::groups::rows;
+use super::super::groups::{activities, ask::Asker};
 use super::super::pace::Pace;
 use super::*;
 use crate::kinds::nodegroup::{Make, Place, Row};
@@ -103,4 +103,51 @@ async fn what_is_refused_costs_its_own_cells_and_names_the_permission() {
 
     assert!(managed("GET /clusters/prod/node-groups").await.is_none());
     assert!(!asked("GET /clusters/prod/node-groups").await.1, "nothing is gone for it");
+}
+
+/// What a group did, after two rounds, and how often its update was described.
+async fn told(refused: &'static str) -> (Vec<(String, String, String)>, usize) {
+    let world = World::new(move |operation, body| match operation.split('?').next().unwrap() {
+        "GET /clusters/prod/updates" if refused == "ListUpdates" => {
+            answer(403, json!({ "__type": "AccessDeniedException", "message": "no" }).to_string())
+        }
+        "GET /clusters/prod/updates" => answer(200, r#"{"updateIds":["u"]}"#),
+        "GET /clusters/prod/updates/u" => answer(200, include_str!("../fixtures/update.json")),
+        _ => say(refused)(operation, body),
+    })
+    .await;
+    let subject = activities::Subject {
+        uid: crate::store::table::Uid::default(),
+        make: "managed".to_owned(),
+        name: "spot-a".to_owned(),
+        cluster: Some("prod".to_owned()),
+        asg: Some("eks-spot-a-1234".to_owned()),
+    };
+    let mut asker = activities::Asker::new(world.session(), Rc::new(Pace::default()));
+    Box::pin(asker.round(&subject)).await;
+    let answers = Box::pin(asker.round(&subject)).await;
+    let changes = activities::rows(&subject, &answers, &mut Interner::default()).changes;
+    let row = |change: crate::store::table::Change<crate::kinds::activity::Row>| match change {
+        crate::store::table::Change::Upsert(_, row) => Some((row.kind.to_owned(), row.status, row.message)),
+        crate::store::table::Change::Remove(_) => None,
+    };
+    let described = world.operations().iter().filter(|operation| operation.contains("/updates/u")).count();
+    (changes.into_iter().filter_map(row).collect(), described)
+}
+
+#[tokio::test]
+async fn what_a_group_did_is_what_auto_scaling_and_eks_say() {
+    let (rows, described) = told("").await;
+    let [failed, running, update] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((&*failed.0, &*failed.1), ("scaling", "Failed"));
+    assert!(failed.2.contains("InsufficientInstanceCapacity"), "{failed:?}");
+    assert_eq!((&*running.1, &*running.2), ("InProgress", "Launching a new EC2 instance: i-0a1"));
+    assert_eq!((&*update.0, &*update.1), ("update", "Failed"));
+    assert!(update.2.starts_with("VersionUpdate: PodEvictionFailure: Reached max retries"), "{update:?}");
+    assert_eq!(described, 1, "what has ended is not asked again");
+    let (rows, _) = told("DescribeScalingActivities").await;
+    assert_eq!(rows[0], ("scaling".into(), String::new(), "needs autoscaling:DescribeScalingActivities".into()));
+    assert_eq!(rows[1].0, "update", "which does not cost the updates");
+    let (rows, _) = told("ListUpdates").await;
+    assert_eq!((rows.len(), &*rows[2].2), (3, "needs eks:ListUpdates"));
 }
