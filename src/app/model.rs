@@ -12,7 +12,7 @@ use super::{
     streams::{Streams, Want},
 };
 use crate::{
-    command::{self, Command, scale::Scaling},
+    command::{self, Command, scale::Scaling, sign_in::SignIn},
     config::{
         keymap::KeyMap,
         settings::{self, Config},
@@ -144,6 +144,8 @@ pub struct Model {
     pub prompt: Option<Prompt>,
     /// What asks before something happens, and what it is about.
     pub dialog: Option<(Dialog, Scaling)>,
+    /// What a person is asked on the way to credentials; it lies over everything.
+    pub sign_in: Option<SignIn>,
     /// Namespaces of new views.
     pub scope: Scope,
     pub notes: Vec<Note>,
@@ -244,6 +246,7 @@ impl Model {
             views: Vec::new(),
             prompt: None,
             dialog: None,
+            sign_in: None,
             scope: Scope::default(),
             notes: Vec::new(),
             tickets: HashMap::new(),
@@ -306,6 +309,7 @@ impl Model {
         self.views.clear();
         self.prompt = None;
         self.dialog = None;
+        self.sign_in = None;
         super::local::contexts(self);
     }
 

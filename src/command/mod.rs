@@ -5,6 +5,7 @@ pub mod line;
 pub mod navigate;
 pub mod palette;
 pub mod scale;
+pub mod sign_in;
 pub mod table;
 pub mod text;
 
@@ -78,7 +79,12 @@ impl Command {
 
 /// Every command, area by area.
 pub fn commands() -> impl Iterator<Item = &'static Command> {
-    navigate::COMMANDS.iter().chain(table::COMMANDS).chain(scale::COMMANDS).chain(text::COMMANDS)
+    navigate::COMMANDS
+        .iter()
+        .chain(table::COMMANDS)
+        .chain(scale::COMMANDS)
+        .chain(sign_in::COMMANDS)
+        .chain(text::COMMANDS)
 }
 
 /// The command with this id.
@@ -126,6 +132,9 @@ pub fn scopes(model: &Model) -> Vec<String> {
 
 /// Whether a command's keys count on the top view and it works there.
 pub fn available(command: &Command, model: &Model) -> bool {
+    if model.sign_in.is_some() {
+        return command.id == "app.quit";
+    }
     if model.dialog.is_some() {
         return command.scope == Scope::Dialog || command.id == "app.quit";
     }

@@ -47,6 +47,10 @@ pub enum Message {
         name: String,
         outcome: aws::change::Outcome,
     },
+    /// How a sign-in in the browser goes on.
+    Login(aws::login::News),
+    /// Credentials were forgotten: what failed without them may be tried again.
+    Reloaded,
     /// The answer to a fetch.
     Fetched {
         ticket: u64,
