@@ -6,7 +6,7 @@ mod check;
 mod demo;
 mod stage;
 
-use std::process::ExitCode;
+use std::{collections::VecDeque, process::ExitCode};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
@@ -88,7 +88,7 @@ fn settings(dirs: &Dirs, overrides: &Overrides) -> Settings {
 /// Starts the log; it goes to a file in the state folder, never to the terminal.
 fn log(dirs: &Dirs, level: config::settings::LogLevel) {
     use config::settings::LogLevel;
-    use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
     let level = match level {
         LogLevel::Off => return,
         LogLevel::Error => LevelFilter::ERROR,
@@ -106,10 +106,12 @@ fn log(dirs: &Dirs, level: config::settings::LogLevel) {
         let _ = std::fs::rename(&path, dirs.state.join("ekscope.log.1"));
     }
     if let Ok(file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        // Libraries report faults only: at their finer levels they write down what they send.
+        let filter = EnvFilter::new(format!("{},ekscope={level}", level.min(LevelFilter::WARN)));
         let log = tracing_subscriber::fmt()
             .with_writer(std::sync::Mutex::new(file))
             .with_ansi(false)
-            .with_max_level(level)
+            .with_env_filter(filter)
             .finish();
         // It fails only when there is a log already.
         let _ = tracing::subscriber::set_global_default(log);
@@ -132,8 +134,6 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     config.start.remember &= stage.replay.is_none();
     let (mut options, mut questions) = stage.common.asking(&config);
     let contexts = amazon::contexts(&stage.common, &options, &mut questions)?;
-    // The screen has no place yet to ask for a code: who needs one hears that at once.
-    drop(questions);
     drop(stage.kubeconfig.take());
     // A replay is all there is; a demo has an account of its own.
     let survey = stage.replay.is_none().then(|| amazon::survey(&stage.common, &config, &contexts, &options));
@@ -169,9 +169,10 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
         dirs: Some(dirs),
         first_line,
         first_scope: stage.scope.clone(),
+        questions: VecDeque::new(),
         writing: None,
     };
-    let code = self::runtime()?.block_on(app::run(model, runtime, messages));
+    let code = self::runtime()?.block_on(app::run(model, runtime, messages, questions));
     finish(recording);
     code
 }
@@ -210,6 +211,7 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
         dirs: None,
         first_line: stage.view.clone(),
         first_scope: stage.scope.clone(),
+        questions: VecDeque::new(),
         writing: None,
     };
     let wishes = headless::Wishes { output: get.output, sort: get.sort.clone(), wide: get.wide };

@@ -46,6 +46,9 @@ pub async fn run(patient: Patient) -> Findings {
         lines.iter().for_each(|line| report.line(line));
     }
     report.permissions(&aws.permissions);
+    if let Ok(session) = &patient.aws {
+        report.endpoints(session, &aws.permissions);
+    }
     let partition = patient.aws.as_ref().map_or("aws", AwsSession::partition);
     for (what, policy) in permissions::policies(partition) {
         report.title(&format!("Policy {what}"));
@@ -145,6 +148,30 @@ impl Report {
         }
         for change in CHANGES {
             self.line(&unknown("scaling", format!("{change:<42} not tried, it changes something").trim_end()));
+        }
+    }
+}
+
+impl Report {
+    /// Where each service is, and whether it answered any of the tries.
+    fn endpoints(&mut self, session: &AwsSession, tried: &[Tried]) {
+        if tried.is_empty() {
+            return;
+        }
+        self.title("Endpoints");
+        for service in [endpoint::EKS, endpoint::AUTO_SCALING, endpoint::EC2, endpoint::SSM, endpoint::PRICING] {
+            let region = match service {
+                endpoint::PRICING => endpoint::partition(session.region()).pricing,
+                _ => Some(session.region()),
+            };
+            let Some(region) = region else {
+                self.line(&unknown(service.name, format!("there is none for partition {}", session.partition())));
+                continue;
+            };
+            let own = |it: &&Tried| it.permission.split(':').next() == Some(service.name);
+            let answered = tried.iter().filter(own).any(|it| !matches!(it.verdict, Verdict::Unknown(_)));
+            let url = session.endpoints().url(service, region);
+            self.line(&if answered { ok(service.name, url) } else { unknown(service.name, url) });
         }
     }
 }
@@ -417,6 +444,8 @@ mod tests {
             "ok   node groups  autoscaling:DescribeAutoScalingGroups",
             "eks:UpdateNodegroupConfig",
             "arn:aws-cn:ssm:*::parameter/aws/service/*",
+            "  ok   autoscaling  http://127.0.0.1",
+            "  ?    eks          http://127.0.0.1",
         ] {
             assert!(findings.text.contains(words), "{words} in\n{}", findings.text);
         }

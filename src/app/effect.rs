@@ -36,6 +36,13 @@ pub enum Effect {
         name: String,
         change: Change,
     },
+    /// Answer the question for a code that is on screen; `None` is no answer.
+    Answer(Option<Code>),
+    /// Sign in by IAM Identity Center.
+    Login,
+    StopLogin,
+    /// Look for credentials anew.
+    Reload,
     Copy(String),
     /// Write what is to be remembered.
     Save,
@@ -46,6 +53,16 @@ pub enum Effect {
     Theme(String),
     /// Keep a typed line.
     Remember(PromptKind, String),
+}
+
+/// A code that a person typed. Not for logs, although it is good for half a minute only.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Code(pub String);
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Code(‹hidden›)")
+    }
 }
 
 /// What to do with the answer to a fetch.

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     problem::Problem,
-    sources::{Message, runner::Generation},
+    sources::{Message, aws::CodeQuestion, runner::Generation},
     view::frame,
 };
 
@@ -46,6 +46,7 @@ pub async fn run(
     mut model: Model,
     mut runtime: Runtime,
     mut messages: mpsc::Receiver<(Generation, Message)>,
+    mut questions: mpsc::UnboundedReceiver<CodeQuestion>,
 ) -> Result<u8, Problem> {
     let mut terminal = Terminal::enter(model.config.ui.mouse)?;
     let mut signals = terminal::Signals::listen()?;
@@ -90,6 +91,7 @@ pub async fn run(
             biased;
             signal = signals.next() => Woken::Signal(signal),
             event = next_input(&mut input) => Woken::Input(event),
+            Some(question) = questions.recv() => Woken::Question(question),
             message = messages.recv() => Woken::Message(message),
             () = sleep_until(deadline) => Woken::Timer,
         };
@@ -120,6 +122,7 @@ pub async fn run(
                 }
                 slow("input", started);
             }
+            Woken::Question(question) => runtime.asked(question, &mut model),
             Woken::Message(None) => return Ok(0),
             Woken::Message(Some(first)) => {
                 let started = Instant::now();
@@ -150,6 +153,7 @@ pub async fn run(
 enum Woken {
     Signal(terminal::Signal),
     Input(Option<crossterm::event::Event>),
+    Question(CodeQuestion),
     Message(Option<(Generation, Message)>),
     Timer,
 }

@@ -13,7 +13,7 @@ use super::{
     streams::{Streams, Want},
 };
 use crate::{
-    command::{self, Command, scale::Scaling},
+    command::{self, Command, scale::Scaling, sign_in::SignIn},
     config::{
         keymap::KeyMap,
         settings::{self, Config},
@@ -150,6 +150,8 @@ pub struct Model {
     pub prompt: Option<Prompt>,
     /// What asks before something happens, and what it is about.
     pub dialog: Option<(Dialog, Scaling)>,
+    /// What a person is asked on the way to credentials; it lies over everything.
+    pub sign_in: Option<SignIn>,
     /// Namespaces of new views.
     pub scope: Scope,
     pub notes: Vec<Note>,
@@ -252,6 +254,7 @@ impl Model {
             views: Vec::new(),
             prompt: None,
             dialog: None,
+            sign_in: None,
             scope: Scope::default(),
             notes: Vec::new(),
             tickets: HashMap::new(),
@@ -315,6 +318,7 @@ impl Model {
         self.views.clear();
         self.prompt = None;
         self.dialog = None;
+        self.sign_in = None;
         super::local::contexts(self);
         super::local::fleet(self);
     }

@@ -1,16 +1,17 @@
 //! Carries out what the app asks for: orders to the sources, the clipboard, files, the terminal. The only place where an
 //! effect becomes something that happens.
 
-use std::{path::PathBuf, thread::JoinHandle};
+use std::{collections::VecDeque, path::PathBuf, thread::JoinHandle};
 
 use super::{
-    effect::Effect,
+    effect::{Code, Effect},
     fleet::Way,
     model::{Level, Model, PromptKind},
     streams::{Streams, Want},
     terminal::{Keyboard, Terminal},
 };
 use crate::{
+    command::sign_in::{Question, SignIn},
     config::{dirs::Dirs, history, state::State},
     kinds::{
         self, HasId, Origin,
@@ -19,7 +20,7 @@ use crate::{
     },
     problem::Problem,
     sources::{
-        aws::{change::Outcome, fleet::Survey, groups::activities::Subject, request_token},
+        aws::{CodeQuestion, change::Outcome, fleet::Survey, groups::activities::Subject, request_token},
         kube::{
             cluster::Preference,
             session::{ConnectOptions, Contexts, Session},
@@ -51,6 +52,8 @@ pub struct Runtime {
     pub first_line: Option<String>,
     /// Namespaces that the command line asked for.
     pub first_scope: Option<Scope>,
+    /// Questions for codes, the first of which is on screen.
+    pub questions: VecDeque<CodeQuestion>,
     /// What is still being written; the next waits for it, so that the newest stays.
     pub writing: Option<JoinHandle<()>>,
 }
@@ -99,7 +102,7 @@ impl Runtime {
         terminal: &mut Terminal,
         input: &mut Option<Keyboard>,
     ) {
-        let mut queue = std::collections::VecDeque::from(effects);
+        let mut queue = VecDeque::from(effects);
         while let Some(effect) = queue.pop_front() {
             match effect {
                 Effect::Suspend => {
@@ -114,6 +117,7 @@ impl Runtime {
                 other => queue.extend(self.apply(other, model)),
             }
         }
+        self.ask(model);
     }
 
     /// Runs an effect that needs no terminal; gives those that follow.
@@ -162,6 +166,15 @@ impl Runtime {
                 Ok(token) => self.sources.order(Order::Change { group, name, change, token }),
                 Err(problem) => crate::command::scale::answered(model, group, &name, Outcome::Refused(problem)),
             },
+            Effect::Answer(code) => {
+                if let Some(question) = self.questions.pop_front() {
+                    // Whoever asked may have given up.
+                    let _ = question.answer.send(code.map(|code| code.0));
+                }
+            }
+            Effect::Login => self.sources.order(Order::Login),
+            Effect::StopLogin => self.sources.order(Order::StopLogin),
+            Effect::Reload => self.sources.order(Order::Reload),
             Effect::Save => self.save(model),
             Effect::Theme(name) => match self.themes.get(&name, self.depth) {
                 Ok(theme) => {
@@ -174,6 +187,27 @@ impl Runtime {
             Effect::Suspend | Effect::Redraw | Effect::Copy(_) => {}
         }
         Vec::new()
+    }
+
+    /// Credentials raise a question: it is put when those before it are answered.
+    pub fn asked(&mut self, question: CodeQuestion, model: &mut Model) {
+        self.questions.push_back(question);
+        self.ask(model);
+    }
+
+    /// Puts the first question that somebody still waits for, where none is on screen.
+    fn ask(&mut self, model: &mut Model) {
+        if model.sign_in.is_some() || self.questions.is_empty() {
+            return;
+        }
+        self.questions.retain(|question| !question.answer.is_closed());
+        let question = self.questions.front().map(|question| Question {
+            profile: question.profile.clone(),
+            role: question.role.clone(),
+            serial: question.serial.clone(),
+        });
+        model.sign_in = question.map(|question| SignIn::Code { question, typed: Code::default() });
+        model.dirty = true;
     }
 
     /// Leaves what was shown and shows a context; nothing here waits for the network.
@@ -197,6 +231,8 @@ impl Runtime {
                 return Vec::new();
             }
         };
+        // Nobody waits for answers any more.
+        self.questions.clear();
         model.generation += 1;
         model.world = World::default();
         model.streams = Streams::new(model.config.connection.linger);

@@ -105,6 +105,11 @@ impl Streams {
         self.open.extract_if(.., |_, open| open.want.kind == kind).map(|(id, _)| id).collect()
     }
 
+    /// Forgets the streams in such states, which are to be closed.
+    pub fn leave_if(&mut self, state: impl Fn(&StreamState) -> bool) -> Vec<StreamId> {
+        self.open.extract_if(.., |_, open| state(&open.stream.state)).map(|(id, _)| id).collect()
+    }
+
     /// When a stream has to be closed next, Unix seconds.
     pub fn next_close(&self) -> Option<i64> {
         self.open.values().filter_map(|open| open.unused_since).min().map(|since| since.saturating_add(self.linger))
@@ -120,6 +125,10 @@ impl Streams {
 
     pub fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.open.values().map(|open| &open.stream)
+    }
+
+    pub fn with_ids(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
+        self.open.iter().map(|(id, open)| (*id, &open.stream))
     }
 
     /// The streams that answer for a view.

@@ -8,7 +8,7 @@ use super::{
     model::{Level, Model, Note, Prompt, PromptKind},
 };
 use crate::{
-    command::{self, line, palette, scale},
+    command::{self, line, palette, scale, sign_in},
     kinds::{HasId, KindId, Origin, cluster::Cluster, node::Node, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
@@ -73,13 +73,19 @@ impl Touched {
 pub fn input(model: &mut Model, input: Input) -> Vec<Effect> {
     model.dirty |= input != Input::Other;
     match input {
+        Input::Key(key) if model.sign_in.is_some() => {
+            let done = sign_in::key(model, key);
+            settle(model, done)
+        }
         Input::Key(key) => match model.prompt.take() {
             Some(prompt) => in_prompt(model, prompt, key),
             None if model.dialog.is_some() => in_dialog(model, key),
             None => key_pressed(model, key),
         },
         Input::Paste(text) => {
-            if let Some(prompt) = &mut model.prompt {
+            if model.sign_in.is_some() {
+                sign_in::paste(model, &text);
+            } else if let Some(prompt) = &mut model.prompt {
                 prompt.text.insert_str(text.lines().next().unwrap_or_default());
                 prompt_changed(model);
             }
@@ -257,7 +263,7 @@ fn accept(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
 }
 
 fn clicked(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
-    if model.dialog.is_some() {
+    if model.dialog.is_some() || model.sign_in.is_some() {
         return Vec::new();
     }
     let lines = match mouse.kind {
@@ -337,6 +343,14 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
             super::local::fleet(model);
             Touched::Kind(Cluster::ID)
         }
+        Message::Login(news) => {
+            sign_in::heard(model, news);
+            Touched::Header
+        }
+        Message::Reloaded => {
+            sign_in::reloaded(model);
+            Touched::Header
+        }
         Message::Fetched { ticket, answer } => {
             fetched(model, ticket, answer);
             Touched::Header
@@ -359,6 +373,8 @@ fn stream_state(model: &mut Model, id: StreamId, state: StreamState) -> Touched 
         return Touched::Header;
     }
     match state {
+        // What ails many, as credentials that have expired do, is said once.
+        StreamState::Stale { why, .. } if !was_stale && is_known(model, id, &why) => {}
         StreamState::Stale { why, passing, .. } if !was_stale => {
             model.note(if passing { Level::Warning } else { Level::Error }, why);
         }
@@ -385,6 +401,12 @@ fn stream_state(model: &mut Model, id: StreamId, state: StreamState) -> Touched 
         _ => {}
     }
     Touched::Header
+}
+
+/// Whether another stream has the same trouble, which was noted then.
+fn is_known(model: &Model, own: StreamId, trouble: &Problem) -> bool {
+    let same = |state: &StreamState| matches!(state, StreamState::Stale { why, .. } if why == trouble);
+    model.streams.with_ids().any(|(id, stream)| id != own && same(&stream.state))
 }
 
 fn fetched(model: &mut Model, ticket: u64, answer: Answer) {

@@ -33,7 +33,8 @@ pub(super) enum Command {
     Demo(Demo),
     /// Print what a view shows, for scripts.
     Get(Get),
-    /// Say who you are to AWS and to the cluster and what you may do there, and print the policies that are needed.
+    /// Say who you are to AWS and to the cluster and what you may do there, and print the policies that are needed. Exits
+    /// with 1 where the cluster cannot be reached, or without any cluster where AWS knows nobody.
     Doctor,
     /// Say where settings, keys and themes live, check them, and list what there is to choose from.
     Config {

@@ -6,6 +6,7 @@ pub mod line;
 pub mod navigate;
 pub mod palette;
 pub mod scale;
+pub mod sign_in;
 pub mod table;
 pub mod text;
 
@@ -84,6 +85,7 @@ pub fn commands() -> impl Iterator<Item = &'static Command> {
         .chain(table::COMMANDS)
         .chain(clusters::COMMANDS)
         .chain(scale::COMMANDS)
+        .chain(sign_in::COMMANDS)
         .chain(text::COMMANDS)
 }
 
@@ -132,6 +134,9 @@ pub fn scopes(model: &Model) -> Vec<String> {
 
 /// Whether a command's keys count on the top view and it works there.
 pub fn available(command: &Command, model: &Model) -> bool {
+    if model.sign_in.is_some() {
+        return command.id == "app.quit";
+    }
     if model.dialog.is_some() {
         return command.scope == Scope::Dialog || command.id == "app.quit";
     }

@@ -49,6 +49,10 @@ pub enum Message {
     },
     /// What has become known of the clusters of all accounts, whichever is connected.
     Fleet(aws::fleet::News),
+    /// How a sign-in in the browser goes on.
+    Login(aws::login::News),
+    /// Credentials were forgotten: what failed without them may be tried again.
+    Reloaded,
     /// The answer to a fetch.
     Fetched {
         ticket: u64,

@@ -17,6 +17,7 @@ use super::{
             self, Attention,
             activities::{self, Subject},
         },
+        login,
         pace::Paces,
     },
     kube::{
@@ -71,6 +72,11 @@ pub enum Order {
         change: Change,
         token: String,
     },
+    /// Sign in to AWS in a browser, with what the cluster's session is to be.
+    Login,
+    StopLogin,
+    /// Forget credentials: there may be others now.
+    Reload,
     Close(StreamId),
     /// Say what the server serves, now and whenever that changes.
     Discover,
@@ -94,6 +100,9 @@ impl std::fmt::Debug for Order {
             Order::Survey(survey) => write!(f, "Survey({survey:?})"),
             Order::Watch(watched) => write!(f, "Watch({watched:?})"),
             Order::Change { change, .. } => write!(f, "Change({change:?})"),
+            Order::Login => f.write_str("Login"),
+            Order::StopLogin => f.write_str("StopLogin"),
+            Order::Reload => f.write_str("Reload"),
             Order::Close(id) => write!(f, "Close({id:?})"),
             Order::Discover => f.write_str("Discover"),
             Order::Measure(ask) => write!(f, "Measure({ask:?})"),
@@ -135,6 +144,7 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     let mut streams: HashMap<StreamId, AbortHandle> = HashMap::new();
     let mut fetches: Vec<AbortHandle> = Vec::new();
     let mut measuring: Option<AbortHandle> = None;
+    let mut signing_in: Option<AbortHandle> = None;
     let attention = Rc::new(Attention::default());
     let paces = Paces::default();
     let (watch, watched) = watch::channel(Watched::default());
@@ -142,7 +152,7 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
         match order {
             Order::Connect { generation, session, preference } => {
                 let open = streams.drain().map(|(_, task)| task);
-                for task in open.chain(fetches.drain(..)).chain(measuring.take()) {
+                for task in open.chain(fetches.drain(..)).chain(measuring.take()).chain(signing_in.take()) {
                     task.abort();
                 }
                 cluster = Some(Rc::new(Cluster::new(session, preference, generation, out.clone())));
@@ -178,6 +188,18 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                     let _ = cluster.tell(Message::Changed { group, name, outcome }).await;
                 });
             }
+            Order::Login => {
+                signing_in.take().iter().for_each(AbortHandle::abort);
+                if let Some(cluster) = cluster.clone() {
+                    signing_in = Some(spawn_local(sign_in(cluster)).abort_handle());
+                }
+            }
+            Order::StopLogin => signing_in.take().iter().for_each(AbortHandle::abort),
+            Order::Reload => {
+                let Some(cluster) = cluster.clone() else { continue };
+                // It waits for whoever fetches credentials now, and that may be a person.
+                fetches.push(spawn_local(async move { reload(&cluster).await }).abort_handle());
+            }
             Order::Close(id) => {
                 if let Some(task) = streams.remove(&id) {
                     task.abort();
@@ -205,4 +227,27 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
             }
         }
     }
+}
+
+/// Signs in with the AWS session of a cluster; then everything is tried again.
+async fn sign_in(cluster: Rc<Cluster>) {
+    // The loop may have gone meanwhile.
+    let tell = async |news| cluster.tell(Message::Login(news)).await.unwrap_or_default();
+    let outcome = match cluster.session.eks() {
+        Some(Ok(eks)) => login::follow(&eks.session, async |prompt| tell(login::News::Confirm(prompt)).await).await,
+        Some(Err(problem)) => Err(problem.clone()),
+        None => Err(Problem::new("there is nothing to sign in to").because("this context is not known to be of EKS")),
+    };
+    match outcome {
+        Ok(()) => {
+            tell(login::News::Done).await;
+            reload(&cluster).await;
+        }
+        Err(problem) => tell(login::News::Failed(problem)).await,
+    }
+}
+
+async fn reload(cluster: &Cluster) {
+    cluster.session.forget_credentials().await;
+    cluster.tell(Message::Reloaded).await.unwrap_or_default();
 }

@@ -46,8 +46,10 @@ pub struct Dialog {
     pub lines: Vec<Line>,
     /// The same for a shell; empty where there is none.
     pub command: String,
-    /// What `y` does: `scale to 5`.
+    /// What `y` does: `scale to 5`; empty where there is nothing to do but to leave.
     pub act: String,
+    /// The key that does it, where that is not `y`.
+    pub key: Option<&'static str>,
     /// Why it cannot be done as it stands.
     pub blocked: Option<String>,
     pub focus: Focus,
@@ -149,7 +151,8 @@ impl Dialog {
         let framed = |text: &str, focus: Focus| {
             if self.focus == focus { format!("[ {text} ]") } else { format!("  {text}  ") }
         };
-        let act = framed(&format!("y {}", self.act), Focus::Act);
+        let act = framed(&format!("{} {}", self.key.unwrap_or("y"), self.act), Focus::Act);
+        let act = if self.act.is_empty() { String::new() } else { act };
         let cancel = framed("Cancel", Focus::Cancel);
         let act_style = if self.blocked.is_some() { style.patch(screen.style(Role::Dim)) } else { focused(Focus::Act) };
         let at = area.right().saturating_sub(grid::width(&act)).max(area.x);

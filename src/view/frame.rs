@@ -10,7 +10,7 @@ use ratatui::{
 use super::{Screen, View, guide, status, table};
 use crate::{
     app::model::{Level, Model, PromptKind},
-    command,
+    command::{self, sign_in},
     kinds::{HasId, Origin, node::Node, pod::Pod},
     problem::Problem,
     store::{stream::StreamState, value::Metric},
@@ -94,6 +94,9 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
     guide::draw(model, tour, buffer, &screen);
     if let Some((dialog, _)) = &model.dialog {
         dialog.draw(area, frame.buffer_mut(), &screen);
+    }
+    if let Some(asked) = &model.sign_in {
+        sign_in::dialog(asked).draw(area, frame.buffer_mut(), &screen);
     }
     draw_prompt(model, area, title, frame, &screen);
     wake

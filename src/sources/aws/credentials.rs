@@ -254,6 +254,6 @@ fn expired(credentials: &Credentials) -> SignInFailure {
     let origin = &credentials.origin;
     Problem::new("the AWS credentials have expired")
         .because(format!("they come from {origin}"))
-        .hint("write new ones to ~/.aws/credentials, or sign in again, and reload; no restart is needed")
+        .hint("write new ones to ~/.aws/credentials, or sign in again, then `:reload` on screen; no restart is needed")
         .into()
 }

@@ -224,7 +224,7 @@ impl AwsError {
                 .hint("too many calls for this account and region; it is tried again, more slowly"),
             ErrorKind::Expired => Problem::new("the AWS credentials have expired")
                 .because(with_code())
-                .hint("sign in again, then reload the credentials; no restart is needed"),
+                .hint("renew them, then `:reload` on screen; no restart is needed"),
             ErrorKind::BadKey => Problem::new("AWS does not accept the secret of this key")
                 .because(with_code())
                 .hint("write key and secret anew: they must come from the same pair"),

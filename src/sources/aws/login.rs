@@ -11,6 +11,7 @@ use super::endpoint::Endpoints;
 use super::environment::Environment;
 use super::exchange::Http;
 use super::profile::Sso;
+use super::session::AwsSession;
 use super::sso::{CachedToken, Granted, after, cache_file, oidc, write_cache, written};
 use crate::problem::Problem;
 
@@ -52,7 +53,55 @@ struct Registration {
     client_secret_expires_at: i64,
 }
 
+/// What to show while a sign-in waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    pub profile: String,
+    pub start_url: String,
+    /// Where the person confirms, the code included.
+    pub url: String,
+    /// The code that both sides must show.
+    pub code: String,
+    /// When it is too late, Unix seconds.
+    pub until: i64,
+}
+
+/// How a sign-in goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    Confirm(Prompt),
+    Done,
+    Failed(Problem),
+}
+
+/// Signs a session in: says what to show, then asks until it is confirmed, refused or too late. Dropping it ends it.
+pub async fn follow(session: &AwsSession, show: impl AsyncFn(Prompt)) -> Result<(), Problem> {
+    let sso = session.sso().ok_or_else(|| {
+        Problem::new(format!("{} does not sign in by IAM Identity Center", session.who()))
+            .because("there is no sso_session or sso_start_url in its profile")
+            .hint("renew its credentials where they come from, then `:reload`")
+    })?;
+    let mut login = session.login(sso).await?;
+    show(login.prompt()).await;
+    loop {
+        tokio::time::sleep(login.interval).await;
+        if login.poll(Timestamp::now()).await? == Progress::Done {
+            return Ok(());
+        }
+    }
+}
+
 impl Login {
+    fn prompt(&self) -> Prompt {
+        Prompt {
+            profile: self.sso.profile.clone(),
+            start_url: self.sso.start_url.clone(),
+            url: self.url.clone(),
+            code: self.code.clone(),
+            until: self.expires.as_second(),
+        }
+    }
+
     /// Registers this program and starts a device authorization.
     pub(super) async fn start(
         http: Http,
@@ -105,6 +154,10 @@ impl Login {
     pub async fn poll(&mut self, now: Timestamp) -> Result<Progress, Problem> {
         let failed = || Problem::new(format!("signing in at {} failed", self.sso.start_url));
         let again = "start again";
+        let late = || failed().because("the code was not confirmed in time").hint(again);
+        if now > self.expires {
+            return Err(late());
+        }
         let body = json!({
             "clientId": self.client.client_id,
             "clientSecret": self.client.client_secret,
@@ -120,9 +173,7 @@ impl Login {
                         self.interval += Duration::from_secs(5);
                         Ok(Progress::Waiting)
                     }
-                    "expired_token" | "ExpiredTokenException" => {
-                        Err(failed().because("the code was not confirmed in time").hint(again))
-                    }
+                    "expired_token" | "ExpiredTokenException" => Err(late()),
                     "access_denied" | "AccessDeniedException" => {
                         Err(failed().because("it was refused in the browser").hint(again))
                     }

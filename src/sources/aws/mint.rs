@@ -73,7 +73,7 @@ fn not_assumed(role: &Role, error: &AwsError) -> SignInFailure {
     match &error.kind {
         // A wrong code is a denial too, and the message says which.
         ErrorKind::Denied(_) if role.mfa_serial.is_some() => SignInFailure {
-            problem: problem.hint("reload to be asked for another code; each is good for one use"),
+            problem: problem.hint("`:reload` on screen asks for another code; each is good for one use"),
             way_out: WayOut::Code,
         },
         ErrorKind::Denied(_) => {
@@ -89,7 +89,7 @@ async fn ask(keeper: &Keeper, role: &Role, serial: &str) -> Result<String, SignI
     let unanswered = |why: &str| SignInFailure {
         problem: Problem::new(format!("the profile {profile} needs a code from {serial}"))
             .because(why)
-            .hint("reload the credentials to be asked"),
+            .hint("`:reload` on screen asks for it"),
         way_out: WayOut::Code,
     };
     let Some(questions) = &keeper.ask else {

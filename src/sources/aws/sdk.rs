@@ -34,7 +34,8 @@ where
     let region = session.region();
     session
         .signed_in(service, operation, region, async |credentials| {
-            let answer = send(&config(session, service, credentials)).await;
+            // Futures of the SDK are some kilobytes large, and many are joined.
+            let answer = Box::pin(send(&config(session, service, credentials))).await;
             answer.map_err(|error| ours(service, operation, region, &error))
         })
         .await

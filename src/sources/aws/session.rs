@@ -1,6 +1,7 @@
 //! One AWS session: who, in which region, by which ways. Opening it reads files and sends nothing; clones share
 //! credentials and connections. Knows nothing of clusters.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::endpoint::{Endpoints, STS, is_region, partition};
 use super::error::{AwsError, SignInFailure};
 use super::exchange::{Http, Reply};
 use super::login::Login;
-use super::profile::{Profiles, Sso};
+use super::profile::{Profiles, Source, Sso};
 use super::sts::Identity;
 use crate::problem::Problem;
 
@@ -165,6 +166,20 @@ impl AwsSession {
     /// that AWS called expired are passed over from then on.
     pub async fn reload(&self) {
         self.0.keeper.reload().await;
+    }
+
+    /// How this session signs in by IAM Identity Center, where that is how it does, or the session that it builds on.
+    pub fn sso(&self) -> Option<Sso> {
+        let wish = &self.0.keeper.wish;
+        let profiles = Profiles::load(&wish.environment);
+        let mut source = wish.source(&profiles, &BTreeSet::new()).ok()?;
+        loop {
+            match source {
+                Source::Sso(sso) => return Some(sso),
+                Source::Assumed { base, .. } => source = *base,
+                _ => return None,
+            }
+        }
     }
 
     /// Begins a sign-in by IAM Identity Center; [`Self::reload`] when it is done.

@@ -248,7 +248,7 @@ fn signed_out(sso: &Sso, why: &str) -> SignInFailure {
     SignInFailure {
         problem: Problem::new(format!("profile {} is not signed in", sso.profile))
             .because(format!("{why} ({})", sso.start_url))
-            .hint(format!("sign in with `aws sso login --profile {}`", sso.profile)),
+            .hint(format!("`:login` on screen signs in, or `aws sso login --profile {}` in a shell", sso.profile)),
         way_out: WayOut::SsoLogin(Box::new(sso.clone())),
     }
 }

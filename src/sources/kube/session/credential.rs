@@ -263,9 +263,6 @@ impl Keeper {
 
     /// Forgets failures and the current grant: the user has just signed in.
     pub async fn forget(&self) {
-        if let Source::Eks(minter) = &self.source {
-            minter.eks.session.reload().await;
-        }
         let mut state = self.state.lock().await;
         state.failure = None;
         state.refused = None;

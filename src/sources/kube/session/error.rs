@@ -26,6 +26,8 @@ pub enum SendError {
         message: String,
         /// How far this machine's clock is ahead of the server's, in seconds, when it is more than a minute.
         clock_ahead: Option<i64>,
+        /// Who the token speaks for, as an access entry names them, where AWS said so.
+        principal: Option<String>,
     },
     /// The credentials could not be had at all.
     #[error("{0}")]
@@ -85,13 +87,15 @@ impl SendError {
             Self::Connect(ConnectError::Dns(_)) => {
                 unreachable().hint("check the network and VPN, and whether the cluster still exists")
             }
-            Self::Connect(ConnectError::Unreachable(..) | ConnectError::Timeout { .. }) => {
-                unreachable().hint(if host.contains(".eks.amazonaws.com") {
-                    "the endpoint may be private or closed to your address: check VPN, proxy and publicAccessCidrs"
-                } else {
-                    "check the network, VPN and proxy settings"
-                })
-            }
+            Self::Connect(ConnectError::Unreachable(..) | ConnectError::Timeout { .. }) => match session.closed() {
+                Some(closed) => unreachable()
+                    .because(format!("{self}; {closed}"))
+                    .hint("connect through its VPC (VPN, bastion, proxy), or open the endpoint to your address"),
+                None if host.contains(".eks.amazonaws.com") => unreachable().hint(
+                    "the endpoint may be private or closed to your address: check VPN, proxy and publicAccessCidrs",
+                ),
+                None => unreachable().hint("check the network, VPN and proxy settings"),
+            },
             Self::Connect(ConnectError::Proxy(..) | ConnectError::Settings(_)) => {
                 unreachable().hint("check proxy-url in the kubeconfig, HTTPS_PROXY and NO_PROXY")
             }
@@ -112,7 +116,7 @@ impl SendError {
             Self::Closed(_) => Problem::new(format!("{host} closed the connection"))
                 .because(self)
                 .hint("it may be restarting; trying again usually helps"),
-            Self::Unauthorized { clock_ahead, .. } => {
+            Self::Unauthorized { clock_ahead, principal, .. } => {
                 let problem = Problem::new(format!("{host} does not accept your credentials"));
                 if let Some(seconds) = clock_ahead {
                     let side = if *seconds > 0 { "ahead of" } else { "behind" };
@@ -120,7 +124,16 @@ impl SendError {
                         .because(format!("{self}; this machine's clock is {}s {side} the server's", seconds.abs()))
                         .hint("set the clock right: tokens are only good for minutes");
                 }
-                problem.because(self).hint(facts.sign_in.hint(facts.user.as_deref().unwrap_or_default()))
+                match (principal, session.eks()) {
+                    (Some(principal), Some(Ok(eks))) => {
+                        problem.because(format!("{self}; you are {principal}")).hint(format!(
+                            "it may have no access entry; who may add one runs: aws eks create-access-entry \
+                         --cluster-name {} --principal-arn {principal}",
+                            eks.claim.name
+                        ))
+                    }
+                    _ => problem.because(self).hint(facts.sign_in.hint(facts.user.as_deref().unwrap_or_default())),
+                }
             }
             Self::Credentials(failure) => failure.problem.clone(),
             Self::ReadOnly { .. } => {

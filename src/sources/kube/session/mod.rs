@@ -25,6 +25,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use kube::config::{AuthInfo, ExecAuthCluster};
+use tokio::sync::OnceCell;
 
 pub use self::body::Body;
 pub use self::contexts::{ContextEntry, Contexts, Environment, Known};
@@ -37,9 +38,10 @@ use self::credential::{Grant, Keeper, Source};
 use self::eks::Minter;
 use crate::problem::Problem;
 use crate::recording::{Exchange, Recorder};
-use crate::sources::aws::SessionOptions;
 use crate::sources::aws::credentials::Ask;
-use crate::sources::net::error::innermost;
+use crate::sources::aws::eks::describe_cluster;
+use crate::sources::aws::{AwsError, ErrorKind, SessionOptions};
+use crate::sources::net::error::{ConnectError, innermost};
 use crate::sources::net::proxy::Proxy;
 use crate::sources::net::transport::{Link, LinkSample, Route, certificates, install_crypto};
 
@@ -139,6 +141,8 @@ struct Inner {
     /// How far the server's clock is ahead of ours, by its first answer.
     clock_ahead: OnceLock<Option<i64>>,
     eks: Option<Result<Eks, Problem>>,
+    /// Why EKS says that the endpoint cannot be reached from everywhere; asked when it cannot.
+    closed: OnceCell<Option<String>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -220,6 +224,7 @@ impl Session {
             recorder: options.recorder.clone(),
             clock_ahead: OnceLock::new(),
             eks,
+            closed: OnceCell::new(),
         })))
     }
 
@@ -243,8 +248,42 @@ impl Session {
         self.0.clock_ahead.get().copied().flatten()
     }
 
+    /// What EKS says that would explain why the server cannot be reached; none before that was asked.
+    pub(super) fn closed(&self) -> Option<&str> {
+        self.0.closed.get()?.as_deref()
+    }
+
+    /// Asks EKS, once, who may reach the server at all.
+    async fn ask_closed(&self) {
+        let Some(Ok(eks)) = self.eks() else { return };
+        let ask = async || describe_cluster(&eks.session, &eks.claim.name).await.ok()?.closed();
+        self.0.closed.get_or_init(ask).await;
+    }
+
+    /// A 401 in the end. Of a token of ours AWS may say more: whose it is, or that its keys have expired.
+    async fn unauthorized(&self, response: Response<Body>) -> SendError {
+        let clock_ahead = ahead(&response).map(|ahead| -ahead).filter(|ahead| ahead.abs() > 60);
+        let message = status_of(response).await.message;
+        let principal = match self.eks() {
+            Some(Ok(eks)) if clock_ahead.is_none() && matches!(self.0.facts.sign_in, SignIn::Eks(_)) => {
+                match eks.session.identity().await {
+                    Ok(identity) => Some(identity.principal()),
+                    Err(AwsError { kind: ErrorKind::SignIn(failure), .. }) => {
+                        return SendError::Credentials(failure.into());
+                    }
+                    Err(_) => None,
+                }
+            }
+            _ => None,
+        };
+        SendError::Unauthorized { message, clock_ahead, principal }
+    }
+
     /// Forgets cached credentials and failures: to be called when the user has just signed in anew.
     pub async fn forget_credentials(&self) {
+        if let Some(Ok(eks)) = self.eks() {
+            eks.session.reload().await;
+        }
         self.0.keeper.forget().await;
     }
 
@@ -265,14 +304,14 @@ impl Session {
             return Ok(response);
         }
         let Some(renewed) = self.0.keeper.renew(&grant, Timestamp::now()).await? else {
-            return Err(unauthorized(response).await);
+            return Err(self.unauthorized(response).await);
         };
         let response = self.attempt(request, &renewed).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         self.0.keeper.refused().await;
-        Err(unauthorized(response).await)
+        Err(self.unauthorized(response).await)
     }
 
     async fn attempt(&self, mut request: Request<Bytes>, grant: &Grant) -> Result<Response<Body>, SendError> {
@@ -288,6 +327,9 @@ impl Session {
                 Ok(Body::of(response, exchange))
             }
             (Err(error), exchange) => {
+                if matches!(error, SendError::Connect(ConnectError::Timeout { .. } | ConnectError::Unreachable(..))) {
+                    self.ask_closed().await;
+                }
                 exchange.into_iter().for_each(|exchange: Exchange| exchange.failed(&error));
                 Err(error)
             }
@@ -314,13 +356,6 @@ impl Session {
         parts.path_and_query = Some(joined.map_err(|error| SendError::Other(format!("{path}: {error}")))?);
         Uri::from_parts(parts).map_err(|error| SendError::Other(format!("{path}: {error}")))
     }
-}
-
-/// A 401 with what the server says and how far the clocks are apart: tokens are only good for minutes.
-async fn unauthorized(response: Response<Body>) -> SendError {
-    let clock_ahead = ahead(&response).map(|ahead| -ahead).filter(|ahead| ahead.abs() > 60);
-    let status = status_of(response).await;
-    SendError::Unauthorized { message: status.message, clock_ahead }
 }
 
 /// How far the clock of whoever answered is ahead of ours, in seconds, where the answer says.

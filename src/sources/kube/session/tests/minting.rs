@@ -79,7 +79,12 @@ impl Signed {
         let user = json!({ "exec": { "apiVersion": VERSION, "command": command, "args": args } });
         let home = Home::new(cluster, &user);
         let aws = aws::Environment::default().at_home(home.folder.path().to_owned());
-        let aws = aws.with([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_REGION", "eu-west-1")]);
+        let aws = aws.with([
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_REGION", "eu-west-1"),
+            // Nobody answers there.
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ]);
         Self { home, aws }
     }
 
@@ -92,6 +97,13 @@ impl Signed {
         let environment = Environment { aws: self.aws.clone(), ..Environment::default() };
         let contexts = Contexts::load_from(&self.home.options, environment).unwrap();
         Session::open_in(&contexts, &self.home.options, None).unwrap()
+    }
+}
+
+impl Signed {
+    fn at(mut self, amazon: &Server) -> Self {
+        self.aws = self.aws.with([("AWS_ENDPOINT_URL", &*format!("http://{}", amazon.address))]);
+        self
     }
 }
 
@@ -140,6 +152,40 @@ async fn a_401_mints_again_with_the_keys_that_are_there_now() {
     keys("NEWKEY");
     session.forget_credentials().await;
     assert_eq!(session.send(get("/")).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_is_refused_is_named_and_keys_that_have_expired_are_called_that() {
+    let server = Server::plain(|_| answer(401, "")).await;
+    let identity = "<r><GetCallerIdentityResult><Arn>arn:aws:sts::1:assumed-role/Admin/me</Arn><Account>1</Account>\
+                    </GetCallerIdentityResult></r>";
+    let expired = "<ErrorResponse><Error><Code>ExpiredToken</Code><Message>it has</Message></Error></ErrorResponse>";
+    for (status, said, words) in [
+        (200, identity, "create-access-entry --cluster-name prod --principal-arn arn:aws:iam::1:role/Admin"),
+        (403, expired, "the AWS credentials have expired"),
+        (500, "", "`ekscope doctor` says who that is"),
+    ] {
+        let amazon = Server::plain(move |_| answer(status, said)).await;
+        let session = Signed::new(&server.http(), "/nowhere/aws", &GET_TOKEN).with_key().at(&amazon).session();
+        let problem = session.send(get("/")).await.unwrap_err().problem(&session).to_string();
+        assert!(problem.contains(words), "{words} in {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_endpoint_that_cannot_be_reached_is_called_that() {
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cluster = json!({ "server": format!("https://{}", silent.local_addr().unwrap()) });
+    let private = r#"{"cluster":{"resourcesVpcConfig":{"endpointPublicAccess":false,"endpointPrivateAccess":true}}}"#;
+    let amazon = Server::plain(move |_| answer(200, private)).await;
+    let mut signed = Signed::new(&cluster, "/nowhere/aws", &GET_TOKEN).with_key().at(&amazon);
+    signed.home.options.connect_timeout = Duration::from_millis(100);
+    let session = signed.session();
+    let problem = session.send(get("/")).await.unwrap_err().problem(&session);
+    assert!(problem.why.contains("its endpoint is private") && problem.hint.contains("VPC"), "{problem}");
+    session.send(get("/")).await.unwrap_err();
+    assert_eq!(amazon.seen().len(), 1, "EKS is asked once");
 }
 
 #[cfg(unix)]
