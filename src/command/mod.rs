@@ -138,7 +138,7 @@ pub fn available(command: &Command, model: &Model) -> bool {
         return command.id == "app.quit";
     }
     if model.dialog.is_some() {
-        return command.scope == Scope::Dialog || command.id == "app.quit";
+        return command.scope == Scope::Dialog && (command.when)(model) || command.id == "app.quit";
     }
     let here = match (command.scope, model.views.last()) {
         (Scope::Global, _) | (Scope::Table, Some(View::Table(_))) | (Scope::Text, Some(View::Text(_))) => true,

@@ -47,6 +47,15 @@ pub struct Scaling {
     seen: Sizes,
     /// Whether a digit begins a new number.
     fresh: bool,
+    /// The commands of the safer way down; empty where there is none.
+    drain: String,
+}
+
+impl Scaling {
+    /// About a group as it is now.
+    fn new(group: Uid, name: String, row: &Row, wish: Wish) -> Self {
+        Self { group, name, wish, seen: sizes(row), fresh: true, drain: String::new() }
+    }
 }
 
 const GROUPS: Command = Command { scope: Scope::Kind("nodegroups"), ..Command::BASE };
@@ -171,10 +180,9 @@ pub const COMMANDS: &[Command] = &[
         keys: &["d"],
         help: "Copy the commands that drain the nodes that had better go, and end them",
         hint: "copy drain",
+        when: |m| m.dialog.as_ref().is_some_and(|(_, scaling)| !scaling.drain.is_empty()),
         run: |m, _| {
-            let way = m.dialog.as_ref().and_then(|(_, scaling)| safe_way(m, scaling));
-            let command = way.map(|way| way.command).filter(|command| !command.is_empty());
-            let Some(command) = command else { return Err(Problem::new("there are no nodes to choose here")) };
+            let command = m.dialog.as_ref().map_or_else(String::new, |(_, scaling)| scaling.drain.clone());
             m.info("copied the commands of the safer way");
             Ok(vec![Effect::Copy(command)])
         },
@@ -275,7 +283,7 @@ pub fn open(model: &mut Model, size: Option<u32>) -> Done {
     let now = can_change(model, uid, &name, row)?;
     let size = size.or_else(|| model.world.wishes.pending(uid)).unwrap_or(now).min(MOST);
     let wish = Wish { size, bounds: Bounds::Keep };
-    let scaling = Scaling { group: uid, name, wish, seen: sizes(row), fresh: true };
+    let scaling = Scaling::new(uid, name, row, wish);
     model.dialog = Some((Dialog::default(), scaling));
     refresh(model);
     Ok(Vec::new())
@@ -301,7 +309,7 @@ fn undo(model: &mut Model) -> Done {
     let before = model.world.wishes.before(uid).unwrap_or_default();
     let bounds = Bounds::Back { min: before.min, max: before.max };
     let wish = Wish { size: before.desired.unwrap_or(now), bounds };
-    let scaling = Scaling { group: uid, name, wish, seen: sizes(row), fresh: true };
+    let scaling = Scaling::new(uid, name, row, wish);
     model.dialog = Some((Dialog::default(), scaling));
     refresh(model);
     Ok(Vec::new())
@@ -361,8 +369,10 @@ pub fn is_typing(model: &Model) -> bool {
 
 /// Works the plan out anew: after a key, and when the group's row has changed under the dialog.
 pub fn refresh(model: &mut Model) {
-    let Some((mut dialog, scaling)) = model.dialog.take() else { return };
-    describe(model, &mut dialog, &scaling);
+    let Some((mut dialog, mut scaling)) = model.dialog.take() else { return };
+    let way = safe_way(model, &scaling);
+    describe(model, &mut dialog, &scaling, way.as_ref());
+    scaling.drain = way.map(|way| way.command).unwrap_or_default();
     model.dialog = Some((dialog, scaling));
     model.dirty = true;
 }
@@ -373,7 +383,7 @@ fn row_of(model: &Model, group: Uid) -> Option<&Row> {
     table.get(table.find(group)?).map(|(_, row)| row)
 }
 
-fn describe(model: &Model, dialog: &mut Dialog, scaling: &Scaling) {
+fn describe(model: &Model, dialog: &mut Dialog, scaling: &Scaling, way: Option<&safe::Safe>) {
     let back = if matches!(scaling.wish.bounds, Bounds::Back { .. }) { " back" } else { "" };
     dialog.title = format!("scale node group {}{back}", scaling.name);
     dialog.act = format!("scale to {}", scaling.wish.size);
@@ -384,7 +394,7 @@ fn describe(model: &Model, dialog: &mut Dialog, scaling: &Scaling) {
     };
     dialog.place = place(model, row);
     let mut plan = plan(model, row, scaling);
-    plan.lines.extend(safe_way(model, scaling).map(|way| way.lines).unwrap_or_default());
+    plan.lines.extend(way.into_iter().flat_map(|way| way.lines.clone()));
     dialog.lines = lines(&plan);
     dialog.command.clone_from(&plan.command);
     dialog.blocked = blocked(model, row, scaling, &plan);

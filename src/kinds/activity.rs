@@ -56,8 +56,10 @@ const COLUMNS: &[Column] = &[
         row.progress.map_or(Value::Unknown, |percent| Value::Int(i64::from(percent)))
     })
     .rank(5),
-    Column::text("message", "What was done, or why it failed", |row, _| Value::text(&row.message)).rank(0),
-    Column::text("cause", "What led to it", |row, _| Value::text(&row.cause)).rank(4),
+    Column::text("message", "What was done, or why it failed", |row, _| Value::text(&row.message))
+        .sentence()
+        .rank(0),
+    Column::text("cause", "What led to it", |row, _| Value::text(&row.cause)).sentence().rank(3),
     Column::NAME.wide(),
 ];
 

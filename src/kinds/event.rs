@@ -121,7 +121,7 @@ const COLUMNS: &[Column] = &[
     Column::text("object", "What it happened to", |row, _| Value::text(&row.object)).rank(0),
     Column::text("subobject", "Which part of it", |row, at| at.plain(row.subobject)).wide(),
     Column::text("source", "Who says so", |row, at| at.plain(row.source)).wide(),
-    Column::text("message", "What happened", |row, _| Value::text(&row.message)).rank(0),
+    Column::text("message", "What happened", |row, _| Value::text(&row.message)).sentence().rank(0),
     Column::number("first seen", "Time since it first happened", |row, _| At::ago(row.first_seen)).wide(),
     Column::number("count", "How often it happened", |row, _| Value::Int(row.count.into())).wide(),
     Column::NAME.wide(),

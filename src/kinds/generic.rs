@@ -173,6 +173,7 @@ fn columns<'a>(namespaced: bool, definitions: impl Iterator<Item = &'a ColumnDef
             joined: false,
             searched: !number && definition.r#type != "boolean",
             total: false,
+            sentence: name == "message",
         });
     }
     columns

@@ -271,13 +271,26 @@ pub struct Column<R: 'static> {
     pub searched: bool,
     /// Whether the totals line adds it up.
     pub total: bool,
+    /// Whether its texts are sentences: they get what room there is, and are cut at their end.
+    pub sentence: bool,
     pub value: for<'a> fn(&'a R, &At<'a>) -> Value<'a>,
 }
 
 impl<R> Column<R> {
     /// A column of words, searched by plain filter words.
     pub const fn text(id: &'static str, help: &'static str, value: for<'a> fn(&'a R, &At<'a>) -> Value<'a>) -> Self {
-        Self { id, help, align: Align::Left, wide: false, rank: 2, joined: false, searched: true, total: false, value }
+        Self {
+            id,
+            help,
+            align: Align::Left,
+            wide: false,
+            rank: 2,
+            joined: false,
+            searched: true,
+            total: false,
+            sentence: false,
+            value,
+        }
     }
 
     /// A column of numbers or times, right-aligned.
@@ -306,6 +319,12 @@ impl<R> Column<R> {
     #[must_use]
     pub const fn total(mut self) -> Self {
         self.total = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn sentence(mut self) -> Self {
+        self.sentence = true;
         self
     }
 
@@ -338,6 +357,7 @@ pub struct ColumnInfo {
     pub joined: bool,
     pub searched: bool,
     pub total: bool,
+    pub sentence: bool,
 }
 
 impl<R> From<&Column<R>> for ColumnInfo {
@@ -352,6 +372,7 @@ impl<R> From<&Column<R>> for ColumnInfo {
             joined: column.joined,
             searched: column.searched,
             total: column.total,
+            sentence: column.sentence,
         }
     }
 }

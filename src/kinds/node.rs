@@ -326,7 +326,7 @@ const COLUMNS: &[Column] = &[
         Node::hourly(row, at.world).map_or(Value::Unknown, Hourly::value)
     })
     .joined()
-    .rank(5),
+    .rank(3),
     Column::number("pods", "Pods on it of those it takes", |row, at| {
         Node::of_pods(row, at, |totals| match row.max_pods {
             0 => Value::Int(i64::from(totals.pods)),

@@ -10,7 +10,7 @@ use ratatui::{
 use super::{Screen, View, guide, status, table};
 use crate::{
     app::model::{Level, Model, PromptKind},
-    command::{self, sign_in},
+    command::{self, Command, Scope, sign_in},
     kinds::{HasId, Origin, node::Node, pod::Pod},
     problem::Problem,
     store::{stream::StreamState, value::Metric},
@@ -364,10 +364,16 @@ fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         &[(&crumbs, screen.style(Role::Breadcrumb))],
     );
     let mut x = area.x + 1;
-    for command in command::commands().filter(|command| !command.hint.is_empty()) {
-        if !command::available(command, model) {
-            continue;
-        }
+    let hinted = |command: &&Command| !command.hint.is_empty() && command::available(command, model);
+    let mut commands: Vec<&Command> = command::commands().filter(hinted).collect();
+    // What only this view can do is told before what all can.
+    commands.sort_by_key(|command| match command.scope {
+        Scope::Global => 0,
+        _ if command.id == "table.enter" => 1,
+        Scope::Kind(_) => 2,
+        Scope::Table | Scope::Text | Scope::Dialog => 3,
+    });
+    for command in commands {
         let Some(key) = model.keys_of(command).into_iter().next() else { continue };
         let width = grid::width(&key) + grid::width(command.hint) + 3;
         if x + width > left.right() {

@@ -358,7 +358,7 @@ impl TableView {
             .iter()
             .map(|&column| {
                 let info = &infos[column];
-                let widest = if info.id == "message" { 400 } else { 90 };
+                let widest = if info.sentence { 400 } else { 90 };
                 let width = self.widths.get(column).copied().unwrap_or(4).min(widest);
                 Wish {
                     width,
@@ -369,6 +369,7 @@ impl TableView {
                         "namespace" => 10,
                         // What there is to read in an event.
                         "message" => 40,
+                        "status" if info.sentence => 24,
                         "status" => 16,
                         _ => 14,
                     },
@@ -423,7 +424,7 @@ impl TableView {
                 let end = self.ends.get(column).and_then(Option::as_deref).unwrap_or_default();
                 if let Some(short) = grid::shorten_end(&text, slot.width, end) {
                     text = short.into();
-                } else if infos[column].id == "message" && grid::width(&text) > slot.width {
+                } else if infos[column].sentence && grid::width(&text) > slot.width {
                     text = grid::cut(&text, slot.width).into();
                 }
                 let mut style = row_style;

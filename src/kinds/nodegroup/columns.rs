@@ -83,6 +83,7 @@ pub(super) const COLUMNS: &[Column] = &[
         Value::Status(health, text.into())
     })
     .joined()
+    .sentence()
     .rank(0),
     Column::text("asg", "The Auto Scaling group behind it", |row, _| {
         row.asg.as_ref().map_or(Value::Unknown, |asg| Value::text(&asg.name))

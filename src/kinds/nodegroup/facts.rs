@@ -166,11 +166,17 @@ impl Row {
             health = health.min(of);
             words.push(text);
         };
+        if let Some(flight) = at.world.wishes.flight(at.meta.uid) {
+            let size = flight.to.desired.unwrap_or_default();
+            let word = if flight.accepted { "scaling to" } else { "asking for" };
+            say(Health::Progressing, format!("{word} {size}"));
+        }
         match &*self.status {
             "ACTIVE" | "" => {}
             "UPDATING" | "CREATING" | "DELETING" => {
-                let what = self.update.clone().unwrap_or_else(|| self.status.to_lowercase());
-                say(Health::Progressing, what);
+                // The id of an update is in the dialog and among the activities.
+                let update = self.update.as_deref().and_then(|update| update.split(' ').next());
+                say(Health::Progressing, update.map_or_else(|| self.status.to_lowercase(), str::to_owned));
             }
             // It stays until a later launch succeeds, whatever has become of the cause.
             "DEGRADED" => match self.recovered {
@@ -179,11 +185,6 @@ impl Row {
             },
             "CREATE_FAILED" | "DELETE_FAILED" => say(Health::Bad, self.status.to_lowercase().replace('_', " ")),
             other => say(Health::Unknown, other.to_lowercase()),
-        }
-        if let Some(flight) = at.world.wishes.flight(at.meta.uid) {
-            let size = flight.to.desired.unwrap_or_default();
-            let word = if flight.accepted { "scaling to" } else { "asking for" };
-            say(Health::Progressing, format!("{word} {size}"));
         }
         if let Some((_, failure)) = &self.failure {
             say(Health::Bad, failure.clone());
