@@ -23,8 +23,9 @@ use serde_json::{Value, json};
 fn account(options: Options) -> Demo {
     let mut demo = Demo::of_account(options);
     std::fs::remove_file(demo.place.kubeconfig()).expect("a kubeconfig");
-    for (name, path) in [("KUBECONFIG", "kubeconfig"), ("PATH", "nothing"), ("HOME", "home")] {
-        let path = demo.place.path(path).display().to_string();
+    std::fs::create_dir(demo.place.path("home")).expect("a folder");
+    for (name, place) in [("KUBECONFIG", "home/kubeconfig"), ("PATH", "home"), ("HOME", "home")] {
+        let path = demo.place.path(place).display().to_string();
         demo.place.variables.push((name.to_owned(), path));
     }
     demo
