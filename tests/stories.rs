@@ -52,6 +52,31 @@ fn watch(story: &'static Story) {
     assert!(!log.contains("panicked"), "{}: {log}", story.name);
 }
 
+/// From the wish to nodes that are ready, by keys alone.
+#[test]
+fn a_group_is_scaled_by_key_until_its_nodes_are_ready() {
+    let demo = Demo::start(sim::Options { nodes: 24, pods: 200, live: true, speed: 10.0, ..still() });
+    std::fs::write(demo.place.kubeconfig(), demo.server.eks_kubeconfig()).expect("a kubeconfig");
+    let mut session = demo.open(&["ng", "/general-od"], (160, 40));
+    let row = |session: &mut pty::Session, parts: &[&str]| {
+        session.wait(&parts.join(" and "), |screen| {
+            let text = screen.contents();
+            text.lines().any(|line| line.contains("general-od") && parts.iter().all(|part| line.contains(part)))
+        });
+    };
+    row(&mut session, &["11·11·11·11·11", "ok"]);
+    session.send("++");
+    session.wait_text("11→13");
+    session.send("\r");
+    session.wait_text("scale node group general-od");
+    session.send("y");
+    row(&mut session, &["13·13·13·13·13", "ok"]);
+    let ready = |row: &serde_json::Value| row["group"] == "general-od" && row["status"] == "Ready";
+    assert_eq!(demo.rows(&["nodes"]).iter().filter(|row| ready(row)).count(), 13);
+    session.send(":q\r");
+    assert_eq!(session.end(), 0);
+}
+
 #[test]
 fn every_story_can_be_watched_to_its_end() {
     STORIES.iter().filter(|story| story.size.is_none()).for_each(watch);

@@ -26,4 +26,4 @@ fi
 # A test that finds no moto now fails.
 export EKSCOPE_MOTO_REQUIRED=1
 export EKSCOPE_MOTO_VENV=$venv
-cargo test --locked --test aws_moto --test aws_groups -- --nocapture
+cargo test --locked --test aws_moto --test aws_groups --test aws_demo -- --nocapture

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::group::{Group, Managed};
 use super::throttle::Throttle;
 use crate::sim::catalog::NODES;
-use crate::sim::cluster::node::{ACCOUNT, CLUSTER, GROUPS, InstanceType, REGION, ZONES};
+use crate::sim::clock::Moment;
+use crate::sim::cluster::node::{ACCOUNT, CLUSTER, GROUPS, InstanceType, Make, REGION, ZONES};
 use crate::sim::encoding::template::Short;
 use crate::sim::object::Body;
 use crate::sim::random::Random;
@@ -134,6 +135,10 @@ pub struct Cloud {
     pub throttle: Throttle,
     /// Machines that have been numbered, for addresses of new ones.
     pub numbered: u32,
+    /// Since when nothing runs on the nodes of these instances, as the cluster autoscaler saw it.
+    pub empty_since: BTreeMap<u64, Moment>,
+    /// How many clusters there are besides, which nobody can reach.
+    pub others: usize,
     /// Calls so far.
     calls: u64,
 }
@@ -151,6 +156,8 @@ impl Default for Cloud {
             random: Random::new(0),
             throttle: Throttle::default(),
             numbered: 0,
+            empty_since: BTreeMap::new(),
+            others: 0,
             calls: 0,
         }
     }
@@ -204,19 +211,28 @@ pub fn open(world: &mut World) {
         authority: world.cloud.authority.clone(),
         support: "EXTENDED",
         tags: json!({ "team": "platform", "env": "demo", "cost-center": "4711" }),
-        fargate: Vec::new(),
+        fargate: vec![Fargate {
+            name: "serverless".to_owned(),
+            selectors: json!([{ "namespace": "serverless", "labels": {} }]),
+            created: now - 90 * DAY,
+        }],
     };
     world.cloud.clusters.push(cluster);
     let mut of_pool = HashMap::new();
-    for (pool, kind) in GROUPS.iter().enumerate().filter(|(_, kind)| !kind.karpenter) {
+    for (pool, kind) in GROUPS.iter().enumerate().filter(|(_, kind)| kind.make != Make::Karpenter) {
+        let of_eks = kind.make == Make::Managed;
         let uid = world.cloud.random.uid();
         of_pool.insert(pool, world.cloud.groups.len());
         world.cloud.groups.push(Group {
             region: REGION.to_owned(),
             cluster: CLUSTER.to_owned(),
-            asg: format!("eks-{}-{}", kind.name, Short::uuid(uid).as_str()),
+            asg: if of_eks {
+                format!("eks-{}-{}", kind.name, Short::uuid(uid).as_str())
+            } else {
+                format!("{CLUSTER}-{}", kind.name)
+            },
             uid,
-            managed: Some(managed(pool, now)),
+            managed: of_eks.then(|| managed(pool, now)),
             pool: Some(pool),
             min: 0,
             max: 0,
@@ -271,6 +287,7 @@ pub fn open(world: &mut World) {
             (managed.min, managed.max, managed.desired) = sizes;
         }
     }
+    super::fleet::found(&mut world.cloud, now);
 }
 
 fn managed(pool: usize, now: i64) -> Managed {
@@ -287,6 +304,7 @@ fn managed(pool: usize, now: i64) -> Managed {
             (false, true) => "AL2023_x86_64_NVIDIA",
             (false, false) => "AL2023_x86_64_STANDARD",
         },
+        version: VERSION,
         // Some groups are behind.
         release: super::listings::release(VERSION, now, if kind.spot { 0 } else { pool % 4 }),
         labels: json!({ "pool": kind.name }),

@@ -197,7 +197,7 @@ fn nodegroup(group: &Group) -> Value {
     json!({
         "nodegroupName": name, "clusterName": cluster,
         "nodegroupArn": format!("arn:aws:eks:{}:{ACCOUNT}:nodegroup/{cluster}/{name}/{}", group.region, uid.as_str()),
-        "version": cloud::VERSION, "releaseVersion": managed.release, "createdAt": group.created,
+        "version": managed.version, "releaseVersion": managed.release, "createdAt": group.created,
         "modifiedAt": managed.modified, "status": managed.status(),
         "capacityType": if group.spot { "SPOT" } else { "ON_DEMAND" },
         "scalingConfig": { "minSize": managed.min, "maxSize": managed.max, "desiredSize": managed.desired },

@@ -46,6 +46,8 @@ pub struct Managed {
     pub max: u32,
     pub desired: u32,
     pub ami_type: &'static str,
+    /// Kubernetes' version.
+    pub version: &'static str,
     pub release: String,
     pub labels: Value,
     pub taints: Value,
@@ -133,10 +135,10 @@ impl Group {
         if let Some(managed) = &self.managed {
             tags.push(("eks:cluster-name".to_owned(), self.cluster.clone()));
             tags.push(("eks:nodegroup-name".to_owned(), managed.name.clone()));
+            // EKS puts these on the groups that it makes, whether an autoscaler runs or not.
+            tags.push(("k8s.io/cluster-autoscaler/enabled".to_owned(), "true".to_owned()));
+            tags.push((format!("k8s.io/cluster-autoscaler/{}", self.cluster), "owned".to_owned()));
         }
-        // EKS puts these on the groups that it makes, whether an autoscaler runs or not.
-        tags.push(("k8s.io/cluster-autoscaler/enabled".to_owned(), "true".to_owned()));
-        tags.push((format!("k8s.io/cluster-autoscaler/{}", self.cluster), "owned".to_owned()));
         tags
     }
 }

@@ -83,6 +83,13 @@ pub fn ready(world: &mut World, number: u64) {
     }
 }
 
+/// The node is told that its instance will be taken away.
+pub fn warn(world: &mut World, number: u64) {
+    let Some(node) = name(world, number).and_then(|name| node(world, &name)) else { return };
+    let message = "Spot interruption notice received: the instance will be terminated in 2 minutes";
+    tell(world, &node.machine, "SpotInterruption", "aws-node-termination-handler", message);
+}
+
 /// Cordons the node of an instance and deletes its pods, without asking their budgets.
 pub fn empty(world: &mut World, number: u64) {
     let Some(name) = name(world, number) else { return };

@@ -42,6 +42,21 @@ fn after(world: &mut World, [first, last]: [Moment; 2], step: Step) {
     world.life.clock.after(delay, Due::Cloud(step));
 }
 
+/// EC2 wants a spot instance of this pool back: the group ends it and launches another in its place.
+pub fn interrupt(world: &mut World, pool: &str) {
+    cloud::open(world);
+    let Some(at) = world.cloud.groups.iter().position(|group| group.spot && group.name() == pool) else { return };
+    let members = world.cloud.members(at).filter(|instance| instance.counts() && instance.node.is_some());
+    let Some(number) = members.min_by_key(|instance| (instance.launched, instance.number)).map(|it| it.number) else {
+        return;
+    };
+    machines::warn(world, number);
+    let cause = "an instance was taken out of service in response to an EC2 instance spot interruption notice.";
+    let reason = "Server.SpotInstanceTermination: Spot instance termination";
+    terminate(world, number, cause, Some(reason));
+    look(world, at);
+}
+
 /// What is due happens.
 pub fn step(world: &mut World, step: Step) {
     match step {

@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::answer::Failure;
 use super::cloud::{self, instance_id};
-use super::{Call, Service, perform};
-use crate::sim::catalog::{NODES, PODS};
-use crate::sim::cluster::life;
+use super::{Call, Service, perform, scaling};
+use crate::sim::admission::options::Writing;
+use crate::sim::catalog::{DEPLOYMENTS, EVENTS, NODES, PODS};
 use crate::sim::cluster::seed::Size;
+use crate::sim::cluster::story::Story;
+use crate::sim::cluster::{life, store, story};
 use crate::sim::object::Object;
 use crate::sim::world::World;
 use crate::sim::{AwsOperation, Faults, Options};
@@ -270,6 +272,106 @@ fn the_same_seed_scales_in_the_same_way() {
         names
     };
     assert_eq!(story(), story());
+}
+
+#[test]
+fn a_group_of_ones_own_is_scaled_past_eks() {
+    let mut world = living();
+    let listed = eks(&mut world, "ListNodegroups", json!({})).unwrap();
+    assert!(!listed["nodegroups"].as_array().unwrap().contains(&json!("demo-batch")), "{listed}");
+    let wish = json!({ "AutoScalingGroupName": "demo-batch", "DesiredCapacity": "1" });
+    ask(&mut world, Service::AutoScaling, "SetDesiredCapacity", wish).unwrap();
+    run(&mut world, 120);
+    let nodes = world.snapshot(NODES, "").objects;
+    let own = nodes.iter().filter(|node| node.labels().get("alpha.eksctl.io/nodegroup-name").is_some());
+    assert_eq!(own.count(), 1);
+    let tagged = json!({ "Filters": [{ "Name": "tag:kubernetes.io/cluster/demo", "Values": ["owned"] }] });
+    let groups = ask(&mut world, Service::AutoScaling, "DescribeAutoScalingGroups", tagged).unwrap();
+    assert_eq!(groups["AutoScalingGroups"].as_array().unwrap().len(), 6);
+}
+
+fn events(world: &World, reason: &str) -> usize {
+    world.snapshot(EVENTS, "").objects.iter().filter(|event| event.value()["reason"] == reason).count()
+}
+
+#[test]
+fn the_cluster_autoscaler_grows_groups_for_pods_that_wait_and_takes_empty_nodes_away() {
+    let mut world = living();
+    world.story = Story::find("calm-day");
+    let (before, _, _) = nodes(&world);
+    let deployment = json!({
+        "metadata": { "name": "big" },
+        "spec": {
+            "replicas": before + 2, "selector": { "matchLabels": { "app": "big" } },
+            "template": { "metadata": { "labels": { "app": "big" } }, "spec": {
+                "nodeSelector": { "eks.amazonaws.com/nodegroup": "general-od" },
+                "affinity": { "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [
+                    { "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": "big" } } },
+                ] } },
+                "containers": [{ "name": "big", "image": "nginx:1.29", "resources": { "requests": { "cpu": "10m" } } }],
+            } },
+        },
+    });
+    store::create(&mut world, DEPLOYMENTS, "default", deployment, &Writing::default()).unwrap();
+    run(&mut world, 180);
+    let status = world.get(DEPLOYMENTS, "default/big").unwrap().value()["status"].clone();
+    assert_eq!(status["readyReplicas"], before + 2, "{status}");
+    assert!(nodes(&world).0 >= before + 2);
+    assert!(events(&world, "TriggeredScaleUp") >= 1);
+    // Ten minutes after nobody needs a node any more it goes.
+    let grown = nodes(&world).0;
+    let mut idle = world.get(DEPLOYMENTS, "default/big").unwrap().value();
+    idle["spec"]["replicas"] = 0.into();
+    idle["metadata"]["generation"] = 2.into();
+    world.put_value(DEPLOYMENTS, idle);
+    run(&mut world, 300);
+    assert_eq!(nodes(&world).0, grown);
+    run(&mut world, 900);
+    assert!(nodes(&world).0 < grown);
+    assert!(events(&world, "ScaleDown") >= 1);
+}
+
+#[test]
+fn a_spot_instance_that_ec2_takes_back_is_replaced() {
+    let mut world = living();
+    cloud::open(&mut world);
+    let at = world.cloud.managed("eu-west-1", "demo", "general-spot").unwrap();
+    let ids = |world: &World| -> Vec<u64> {
+        world.cloud.members(at).filter(|it| it.counts() && it.node.is_some()).map(|it| it.number).collect()
+    };
+    let before = ids(&world);
+    scaling::interrupt(&mut world, "general-spot");
+    run(&mut world, 150);
+    let after = ids(&world);
+    assert_eq!(after.len(), before.len());
+    let taken: Vec<_> = before.iter().filter(|number| !after.contains(number)).collect();
+    let reason = world.cloud.instances[taken[0]].reason;
+    assert_eq!((taken.len(), reason), (1, Some("Server.SpotInstanceTermination: Spot instance termination")));
+    assert_eq!(events(&world, "SpotInterruption"), 1);
+}
+
+#[test]
+fn a_fleet_is_spread_over_regions() {
+    let mut world = World::new(Size { nodes: 24, pods: 100, seed: 1, now: START });
+    story::prepare(&mut world, Story::find("fleet").unwrap());
+    let (mut clusters, mut groups) = (0, 0);
+    for region in super::ec2::REGIONS {
+        let call = |operation: &str, input| Call {
+            service: Service::Eks,
+            operation: operation.into(),
+            region: region.into(),
+            input,
+        };
+        let listed = perform(&mut world, &call("ListClusters", json!({}))).unwrap();
+        for name in listed["clusters"].as_array().unwrap() {
+            clusters += 1;
+            let listed = perform(&mut world, &call("ListNodegroups", json!({ "clusterName": name }))).unwrap();
+            groups += listed["nodegroups"].as_array().unwrap().len();
+        }
+    }
+    assert_eq!((clusters, groups), (41, 405));
+    assert!(world.faults.strike_aws("eks", "ListClusters", "us-east-2").deny);
+    assert!(!world.faults.strike_aws("eks", "ListClusters", "us-east-1").deny);
 }
 
 /// The account of a server, as our own client sees it.

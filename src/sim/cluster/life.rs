@@ -18,7 +18,7 @@ use super::{
     budget, cron_job, daemon_set, deployment, endpoints, incident, job, kubelet, lifecycle, replica_set, stateful_set,
     upkeep,
 };
-use crate::sim::aws::scaling;
+use crate::sim::aws::{cluster_autoscaler, scaling};
 use crate::sim::catalog::{
     CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
     REVISIONS, ResourceId, SERVICES, STATEFUL_SETS,
@@ -66,16 +66,18 @@ pub enum Beat {
     Autoscale,
     /// Cron jobs come due by the minute.
     Minute,
+    /// The cluster autoscaler looks at pods that wait, and at nodes that are empty.
+    Nodes,
     /// Something goes wrong, or somebody deploys.
     Incident,
 }
 
 impl Beat {
-    const ALL: [Self; 5] = [Self::Heartbeat, Self::Sweep, Self::Autoscale, Self::Minute, Self::Incident];
+    const ALL: [Self; 6] = [Self::Heartbeat, Self::Sweep, Self::Autoscale, Self::Minute, Self::Nodes, Self::Incident];
 
     fn period(self) -> Moment {
         match self {
-            Self::Heartbeat => 10_000,
+            Self::Heartbeat | Self::Nodes => 10_000,
             Self::Sweep | Self::Minute => 60_000,
             Self::Autoscale => autoscaler::PERIOD / autoscaler::SHARES,
             Self::Incident => 20_000,
@@ -276,6 +278,7 @@ fn happen(world: &mut World, due: Due) {
                 Beat::Sweep => super::recorder::sweep(world),
                 Beat::Autoscale => autoscaler::run(world),
                 Beat::Minute => cron_job::minute(world),
+                Beat::Nodes => cluster_autoscaler::run(world),
                 Beat::Incident => incident::draw(world),
             }
         }

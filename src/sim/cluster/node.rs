@@ -28,13 +28,24 @@ pub struct InstanceType {
     pub gpus: u32,
 }
 
-/// A managed node group, or a Karpenter node pool.
+/// Who makes the machines of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    /// A managed node group of EKS.
+    Managed,
+    /// An Auto Scaling group that people run themselves.
+    SelfManaged,
+    /// A node pool of Karpenter.
+    Karpenter,
+}
+
+/// Machines that are alike.
 #[derive(Debug)]
 pub struct Group {
     pub name: &'static str,
     pub instance: InstanceType,
     pub spot: bool,
-    pub karpenter: bool,
+    pub make: Make,
     pub taint: Option<(&'static str, &'static str)>,
     /// Its part of all nodes, of 100.
     pub share: u32,
@@ -45,12 +56,12 @@ const fn instance(name: &'static str, cpus: u32, memory_gib: u32, pods: u32) -> 
 }
 
 /// The node groups of the demo cluster; the first takes what rounding leaves over.
-pub static GROUPS: [Group; 6] = [
+pub static GROUPS: [Group; 7] = [
     Group {
         name: "general-od",
         instance: instance("m6i.2xlarge", 8, 32, 58),
         spot: false,
-        karpenter: false,
+        make: Make::Managed,
         taint: None,
         share: 32,
     },
@@ -58,7 +69,7 @@ pub static GROUPS: [Group; 6] = [
         name: "general-spot",
         instance: instance("m5.2xlarge", 8, 32, 58),
         spot: true,
-        karpenter: false,
+        make: Make::Managed,
         taint: None,
         share: 30,
     },
@@ -66,7 +77,7 @@ pub static GROUPS: [Group; 6] = [
         name: "system",
         instance: instance("m6i.xlarge", 4, 16, 58),
         spot: false,
-        karpenter: false,
+        make: Make::Managed,
         taint: None,
         share: 8,
     },
@@ -74,7 +85,7 @@ pub static GROUPS: [Group; 6] = [
         name: "memory-od",
         instance: instance("r6i.2xlarge", 8, 64, 58),
         spot: false,
-        karpenter: false,
+        make: Make::Managed,
         taint: Some(("dedicated", "stateful")),
         share: 10,
     },
@@ -89,7 +100,7 @@ pub static GROUPS: [Group; 6] = [
             gpus: 1,
         },
         spot: false,
-        karpenter: false,
+        make: Make::Managed,
         taint: Some(("nvidia.com/gpu", "true")),
         share: 4,
     },
@@ -104,9 +115,17 @@ pub static GROUPS: [Group; 6] = [
             gpus: 0,
         },
         spot: true,
-        karpenter: true,
+        make: Make::Karpenter,
         taint: None,
         share: 16,
+    },
+    Group {
+        name: "batch",
+        instance: instance("c6i.2xlarge", 8, 16, 58),
+        spot: false,
+        make: Make::SelfManaged,
+        taint: None,
+        share: 0,
     },
 ];
 
@@ -313,20 +332,22 @@ fn labels(group: &Group, zone: &str) -> Value {
         "topology.k8s.aws/zone-id": format!("euw1-az{}", u32::from(zone.as_bytes()[0] - b'a') + 1),
         "topology.kubernetes.io/region": REGION, "topology.kubernetes.io/zone": format!("{REGION}{zone}"),
     });
-    let more = if group.karpenter {
-        json!({
+    let more = match group.make {
+        Make::Karpenter => json!({
             "karpenter.sh/capacity-type": if group.spot { "spot" } else { "on-demand" },
             "karpenter.sh/nodepool": group.name, "karpenter.sh/initialized": "true", "karpenter.sh/registered": "true",
             "karpenter.k8s.aws/ec2nodeclass": "default", "karpenter.k8s.aws/instance-family": family,
             "karpenter.k8s.aws/instance-size": size, "karpenter.k8s.aws/instance-cpu": kind.cpus.to_string(),
-        })
-    } else {
-        json!({
+        }),
+        Make::Managed => json!({
             "eks.amazonaws.com/capacityType": if group.spot { "SPOT" } else { "ON_DEMAND" },
             "eks.amazonaws.com/nodegroup": group.name, "eks.amazonaws.com/nodegroup-image": "ami-0a1b2c3d4e5f60718",
             "eks.amazonaws.com/sourceLaunchTemplateId": "lt-0f3b2a1c4d5e6f708",
             "eks.amazonaws.com/sourceLaunchTemplateVersion": "7",
-        })
+        }),
+        Make::SelfManaged => json!({
+            "alpha.eksctl.io/cluster-name": CLUSTER, "alpha.eksctl.io/nodegroup-name": group.name,
+        }),
     };
     if let (Some(labels), Value::Object(more)) = (labels.as_object_mut(), more) {
         labels.extend(more);

@@ -9,9 +9,10 @@ use super::life::Due;
 use super::lifecycle;
 use super::node::NodeState;
 use super::pod::Fate;
+use crate::sim::aws::{cloud, scaling};
 use crate::sim::catalog::{DEPLOYMENTS, NODES};
 use crate::sim::clock::Moment;
-use crate::sim::faults::{Faults, Grant};
+use crate::sim::faults::{AwsOperation, Faults, Grant};
 use crate::sim::object::{Body, key};
 use crate::sim::world::World;
 
@@ -25,6 +26,8 @@ pub struct Story {
     pub tries: &'static [&'static str],
     /// The size that it needs, in nodes and pods; `None`: what the command line says.
     pub size: Option<(u32, u32)>,
+    /// Clusters in the account besides this one.
+    others: usize,
     lines: &'static [(Moment, Line)],
 }
 
@@ -43,6 +46,14 @@ enum Line {
     Expire(u32),
     /// The user may read these namespaces and nothing else.
     Restrict(&'static [&'static str]),
+    /// EC2 has no instances for this node group, or has some again.
+    NoCapacity(&'static str, bool),
+    /// EC2 takes an instance of this spot group back.
+    Interrupt(&'static str),
+    /// The user may do nothing in this region.
+    DenyRegion(&'static str),
+    /// Nobody answers in this region.
+    SilentRegion(&'static str),
 }
 
 const fn at(seconds: i64) -> Moment {
@@ -50,7 +61,7 @@ const fn at(seconds: i64) -> Moment {
 }
 
 /// All stories; the first is told where none is named.
-pub static STORIES: [Story; 7] = [
+pub static STORIES: [Story; 11] = [
     Story {
         name: "calm-day",
         about: "an ordinary day: releases, autoscaling, a cron job, a few restarts",
@@ -60,6 +71,7 @@ pub static STORIES: [Story; 7] = [
             "{table.yaml} shows what stands behind a row",
         ],
         size: None,
+        others: 0,
         lines: &[],
     },
     Story {
@@ -71,6 +83,7 @@ pub static STORIES: [Story; 7] = [
             "kubectl rollout undo deployment/api -n payments mends it",
         ],
         size: None,
+        others: 0,
         lines: &[
             (at(8), Line::BadRelease("payments", "api", Fate::Crash(3))),
             (at(20), Line::BadRelease("checkout", "web", Fate::NoImage)),
@@ -86,6 +99,7 @@ pub static STORIES: [Story; 7] = [
             "stateful pods wait for their node: they must not run twice",
         ],
         size: None,
+        others: 0,
         lines: &[(at(10), Line::NodeSilent(0)), (at(780), Line::NodeBack)],
     },
     Story {
@@ -93,6 +107,7 @@ pub static STORIES: [Story; 7] = [
         about: "connections break every half minute, and answers are slow in between",
         tries: &["watch the stream's state in the header: the table stays, and says how old it is"],
         size: None,
+        others: 0,
         lines: &[
             (at(12), Line::Drop),
             (at(30), Line::Slow(400)),
@@ -109,6 +124,7 @@ pub static STORIES: [Story; 7] = [
         about: "after half a minute the token is refused for a while, as when a session ends",
         tries: &["what was loaded stays on the screen; the header says that the login has expired"],
         size: None,
+        others: 0,
         lines: &[(at(30), Line::Expire(40)), (at(31), Line::Drop), (at(180), Line::Expire(0))],
     },
     Story {
@@ -119,13 +135,61 @@ pub static STORIES: [Story; 7] = [
             "open nodes or secrets: the screen says which right is missing",
         ],
         size: None,
+        others: 0,
         lines: &[(0, Line::Restrict(&["payments", "checkout"]))],
+    },
+    Story {
+        name: "scale-by-hand",
+        about: "node groups of every make, to be scaled by key until their nodes are ready",
+        tries: &[
+            ":ng, choose general-od, {nodegroups.more} twice, {table.enter} and y: two nodes come and get ready",
+            "the row says how far it is: EKS, Auto Scaling group, instances, nodes, ready ones",
+            "while EKS is at it, a second change is refused",
+        ],
+        size: None,
+        others: 0,
+        lines: &[],
+    },
+    Story {
+        name: "capacity-failure",
+        about: "EC2 has no spot instances for general-spot; after ten minutes it has some again",
+        tries: &[
+            ":ng, then {nodegroups.more} on general-spot: the group gets no instance, and its row says why",
+            "it stays DEGRADED until instances come, even when none is wanted any more",
+        ],
+        size: None,
+        others: 0,
+        lines: &[(0, Line::NoCapacity("general-spot", true)), (at(600), Line::NoCapacity("general-spot", false))],
+    },
+    Story {
+        name: "spot-interruption",
+        about: "EC2 takes spot instances back, one after the other",
+        tries: &[
+            ":ng: general-spot loses instances and gets others in their place",
+            ":nodes: a node is cordoned, emptied, silent and gone; its pods go elsewhere",
+        ],
+        size: None,
+        others: 0,
+        lines: &[
+            (at(10), Line::Interrupt("general-spot")),
+            (at(40), Line::Interrupt("general-spot")),
+            (at(150), Line::Interrupt("general-spot")),
+        ],
+    },
+    Story {
+        name: "fleet",
+        about: "40 more clusters of 10 node groups in 8 regions; one region is denied, one does not answer",
+        tries: &["`demo --serve --story fleet` prints the variables by which AWS tools find the account"],
+        size: None,
+        others: 40,
+        lines: &[(0, Line::DenyRegion("us-east-2")), (0, Line::SilentRegion("ap-southeast-2"))],
     },
     Story {
         name: "100000-pods",
         about: "five thousand nodes and a hundred thousand pods",
         tries: &["filter with {table.filter} and sort by any column: nothing waits"],
         size: Some((5_000, 100_000)),
+        others: 0,
         lines: &[],
     },
 ];
@@ -144,6 +208,7 @@ impl Story {
 /// Sets a story up: what holds from its beginning.
 pub fn prepare(world: &mut World, story: &'static Story) {
     world.story = Some(story);
+    world.cloud.others = story.others;
     story.lines.iter().filter(|(after, _)| *after == 0).for_each(|(_, line)| tell(world, *line));
 }
 
@@ -196,6 +261,18 @@ fn tell(world: &mut World, line: Line) {
         Line::Drop => world.drops.send_modify(|count| *count += 1),
         Line::Slow(ms) => world.faults.latency_ms = ms,
         Line::Expire(requests) => world.faults.unauthorized = requests,
+        Line::NoCapacity(pool, starved) => {
+            cloud::open(world);
+            let of_pool = world.cloud.groups.iter_mut().filter(|group| group.name() == pool);
+            of_pool.for_each(|group| group.starved = starved);
+        }
+        Line::Interrupt(pool) => scaling::interrupt(world, pool),
+        Line::DenyRegion(region) => {
+            world.faults.aws.push(AwsOperation { region: region.into(), deny: true, ..AwsOperation::default() });
+        }
+        Line::SilentRegion(region) => {
+            world.faults.aws.push(AwsOperation { region: region.into(), hang: true, ..AwsOperation::default() });
+        }
         Line::Restrict(namespaces) => {
             let grants = namespaces.iter().map(|namespace| Grant::reader(namespace)).collect();
             world.faults = Faults { grants: Some(grants), ..world.faults.clone() };

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
-use super::node::{ACCOUNT, GROUPS, REGION};
+use super::node::{ACCOUNT, GROUPS, Make, REGION};
 use super::pod::State;
 use super::pod_object::{self, Shared};
 use super::scheduler::Needs;
@@ -385,7 +385,11 @@ impl Workload {
         if let [group] = self.groups[..]
             && (group == 0 || self.cluster_nodes * GROUPS[group].share >= 100)
         {
-            let label = if GROUPS[group].karpenter { "karpenter.sh/nodepool" } else { "eks.amazonaws.com/nodegroup" };
+            let label = match GROUPS[group].make {
+                Make::Karpenter => "karpenter.sh/nodepool",
+                Make::Managed => "eks.amazonaws.com/nodegroup",
+                Make::SelfManaged => "alpha.eksctl.io/nodegroup-name",
+            };
             spec["nodeSelector"] = json!({ label: GROUPS[group].name });
         }
         if matches!(self.controller, Controller::Deployment | Controller::StatefulSet) {
