@@ -283,7 +283,7 @@ fn a_group_of_ones_own_is_scaled_past_eks() {
     ask(&mut world, Service::AutoScaling, "SetDesiredCapacity", wish).unwrap();
     run(&mut world, 120);
     let nodes = world.snapshot(NODES, "").objects;
-    let own = nodes.iter().filter(|node| node.labels().get("alpha.eksctl.io/nodegroup-name").is_some());
+    let own = nodes.iter().filter(|node| node.labels().contains_key("alpha.eksctl.io/nodegroup-name"));
     assert_eq!(own.count(), 1);
     let tagged = json!({ "Filters": [{ "Name": "tag:kubernetes.io/cluster/demo", "Values": ["owned"] }] });
     let groups = ask(&mut world, Service::AutoScaling, "DescribeAutoScalingGroups", tagged).unwrap();
