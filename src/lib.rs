@@ -34,7 +34,8 @@
 //! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.
 //! - [`config`]: what the user asked for: settings, keys, themes, what is remembered; mistakes are
 //!   [`problem::Problem`]s with file, line and column; [`app::shown`] looks up the kinds and columns that they name.
-//! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS.
+//! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS,
+//!   and on the same port the AWS account behind it.
 //!   Nothing else knows of it but `cli`.
 //! - [`recording`]: what the sources received, redacted, in a file; [`sim`] plays it.
 //! - [`util`]: ages, quantities, suggestions, work shared between cores.

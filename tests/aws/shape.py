@@ -20,12 +20,11 @@ def clients(url, key, secret):
 
 
 class Side:
-    def __init__(self, url, key, secret, cluster, own):
+    def __init__(self, url, key, secret, cluster, group, own):
         self.clients, self.cluster, self.own = clients(url, key, secret), cluster, own
-        self.group = self.ask("eks", "list_nodegroups", clusterName=cluster)["nodegroups"][0]
-        group = self.ask("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[own])
-        self.instances = [it["InstanceId"] for it in group["AutoScalingGroups"][0]["Instances"]]
-        self.template = self.ask("eks", "describe_cluster", name=cluster)
+        self.group = group
+        groups = self.ask("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[own])
+        self.instances = [it["InstanceId"] for it in groups["AutoScalingGroups"][0]["Instances"]]
 
     def ask(self, service, operation, **parameters):
         answer = getattr(self.clients[service], operation)(**parameters)
@@ -63,8 +62,6 @@ class Side:
             "error: no such cluster": lambda: self.ask("eks", "describe_cluster", name="nowhere"),
             "error: no such group": lambda: self.ask(
                 "eks", "describe_nodegroup", clusterName=cluster, nodegroupName="nowhere"),
-            "error: no such ASG": lambda: self.ask(
-                "autoscaling", "set_desired_capacity", AutoScalingGroupName="nowhere", DesiredCapacity=1),
             "error: no such instance": lambda: self.ask(
                 "ec2", "describe_instances", InstanceIds=["i-00000000000000000"]),
             "error: no such subnet": lambda: self.ask("ec2", "describe_subnets", SubnetIds=["subnet-00000000"]),
@@ -78,7 +75,8 @@ LEFT_OUT = {
     "DescribeInstances": {
         "BlockDeviceMappings", "NetworkInterfaces", "SecurityGroups", "ClientToken", "KernelId", "KeyName",
         "PublicDnsName", "PublicIpAddress", "SourceDestCheck", "StateTransitionReason", "RequesterId", "HostId",
-        "MetadataOptions", "HibernationOptions", "CapacityReservationSpecification", "CpuOptions", "EnaSupport",
+        "MetadataOptions", "HibernationOptions", "CapacityReservationSpecification", "CpuOptions", "EnaSupport", "SriovNetSupport",
+        "StateReason", "Platform",
     },
     "DescribeSubnets": {"Ipv6CidrBlockAssociationSet", "AvailabilityZoneId", "Ipv6Native", "EnableDns64",
                         "PrivateDnsNameOptionsOnLaunch", "MapCustomerOwnedIpOnLaunch", "CustomerOwnedIpv4Pool",
@@ -122,8 +120,8 @@ def answer(call):
         return None, (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
-moto = Side(moto_url, "k", "s", "prod", "self-managed")
-ours = Side(demo_url, demo_key, demo_secret, "demo", "demo-batch")
+moto = Side(moto_url, "k", "s", "prod", "spot-a", "self-managed")
+ours = Side(demo_url, demo_key, demo_secret, "demo", "memory-od", "demo-batch")
 found, compared = [], 0
 ours_calls = ours.calls()
 for operation, call in moto.calls().items():
