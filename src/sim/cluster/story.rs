@@ -179,7 +179,10 @@ pub static STORIES: [Story; 11] = [
     Story {
         name: "fleet",
         about: "40 more clusters of 10 node groups in 8 regions; one region is denied, one does not answer",
-        tries: &["`demo --serve --story fleet` prints the variables by which AWS tools find the account"],
+        tries: &[
+            ":clusters: regions fill as they answer",
+            "us-east-2 says what is missing; ap-southeast-2 hangs and holds up nobody",
+        ],
         size: None,
         others: 40,
         lines: &[(0, Line::DenyRegion("us-east-2")), (0, Line::SilentRegion("ap-southeast-2"))],
