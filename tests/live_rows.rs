@@ -26,7 +26,7 @@ use std::{
 };
 
 use ekscope::{
-    kinds::{KindInfo, registry},
+    kinds::{KindInfo, Origin, nodegroup::KARPENTER_GROUP, registry},
     util::quantity,
 };
 use rig::{Rig, Table, cell, items, text};
@@ -113,7 +113,9 @@ fn kinds() -> Vec<KindInfo> {
     registry()
         .0
         .into_iter()
-        .filter(|info| info.origin == ekscope::kinds::Origin::Server && info.plural != "containers")
+        .filter(|info| info.origin == Origin::Server && info.plural != "containers")
+        // The rig has no Karpenter.
+        .filter(|info| info.group != KARPENTER_GROUP)
         .collect()
 }
 
