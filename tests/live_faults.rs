@@ -356,7 +356,8 @@ fn random_keys_break_nothing() {
         acts += 1;
     }
     session.resize(SIZE.0, SIZE.1);
-    session.send("\x15\r:namespaces\r");
+    Random::end(&mut session);
+    session.send(":namespaces\r");
     session.wait_text("namespaces(all)[");
     let (memory, cpu) = session.usage();
     session.send(":q\r");

@@ -53,6 +53,12 @@ impl Random {
         }
         self.recent.push_back(act);
     }
+
+    /// Out of whatever prompt is open. Escape, a bracket and a digit are keys here, and together the start of another one:
+    /// the tilde ends it, so that it swallows nothing of what comes.
+    pub fn end(session: &mut Session) {
+        session.send("~\x15\r");
+    }
 }
 
 /// Keys that neither end nor stop the program, not even through a completion.
