@@ -105,3 +105,10 @@ fn what_is_wanted_is_shown_in_the_cluster_that_is_chosen() {
     let listed = demo.requests().count("ListClusters", "eks.eu-west-1");
     assert!(listed >= 1, "{:?}", demo.requests().counts);
 }
+
+#[test]
+fn get_waits_for_what_the_connected_cluster_adds() {
+    let rows = Demo::of_account(still()).rows(&["clusters"]);
+    assert_eq!((rows.len(), &rows[0]["current"], &rows[0]["ready"]), (1, &json!("*"), &json!(6)), "{rows:?}");
+    assert!(rows[0]["desired"].is_number(), "{rows:?}");
+}

@@ -145,7 +145,7 @@ fn is_ready(model: &Model, undiscovered: bool) -> Result<bool, Problem> {
     }
     match model.world.kind(view.kind).origin {
         Origin::Program => return Ok(true),
-        Origin::Fleet => return model.fleet.is_printable(),
+        Origin::Fleet => return Ok(model.fleet.is_printable()? && joins_are_settled(model)),
         Origin::Server | Origin::Aws => {}
     }
     let own: Vec<_> = model
@@ -197,6 +197,14 @@ fn is_ready(model: &Model, undiscovered: bool) -> Result<bool, Problem> {
         .hint("the log says why; the screen shows the others")),
         None => Ok(true),
     }
+}
+
+/// Whether what the connected cluster adds to the fleet is there, or will not come soon.
+fn joins_are_settled(model: &Model) -> bool {
+    model.streams.iter().all(|stream| {
+        stream.synced
+            || matches!(stream.state, StreamState::Stale { .. } | StreamState::Forbidden(_) | StreamState::Gone(_))
+    })
 }
 
 fn print(model: &mut Model, wishes: &Wishes) -> Result<String, Problem> {
