@@ -67,11 +67,6 @@ fn tell(text: &str) {
     eprintln!("{text}");
 }
 
-#[expect(clippy::print_stdout, reason = "the screen is not ours here")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -224,6 +219,11 @@ fn get(get: &Get, common: &Common) -> Result<u8, Problem> {
     }
     write_out(&printed.text);
     Ok(0)
+}
+
+/// Prints a line, and does not mind a reader that has gone.
+fn say(text: &str) {
+    write_out(&format!("{text}\n"));
 }
 
 /// Prints, and does not mind a reader that has gone.
