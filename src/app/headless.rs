@@ -110,8 +110,14 @@ pub async fn run(
 
 /// That not everything is shown that was asked for, where the user may not see it.
 fn remark(model: &Model) -> Option<Problem> {
-    if let Some(StreamState::Off(problem)) = model.table().and_then(|view| model.state_of(view).0) {
-        return Some(problem.clone());
+    let view = model.table()?;
+    let own = model.streams.of(&model.wants_of(view));
+    let fleet = (model.world.kind(view.kind).origin == Origin::Fleet).then(|| model.fleet.state());
+    // Of one part only: another may have come to its end just now.
+    for state in own.iter().map(|stream| &stream.state).chain(fleet) {
+        if let StreamState::Off(problem) = state {
+            return Some(problem.clone());
+        }
     }
     let view = model.table().filter(|view| !matches!(view.lens.scope, Scope::Only(_)))?;
     let namespaces = model.streams.granted.get(&view.kind)?.join(", ");
