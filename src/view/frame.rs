@@ -144,7 +144,8 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     }
     if area.width > 60 {
         x = write(buffer, left, x, &[(dot, label), (&facts.host, label)]);
-        if !user.is_empty() {
+        // Half a name would be another's.
+        if !user.is_empty() && x + grid::width("   you ") + grid::width(user) <= left.right() {
             x = write(buffer, left, x, &[("   you ", label), (user, value)]);
         }
     }
