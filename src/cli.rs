@@ -18,7 +18,8 @@ use self::{
 use crate::{
     app::{
         self, headless,
-        model::{Model, PromptKind},
+        model::Model,
+        prompt::PromptKind,
         runtime::{Runtime, history_file},
         shown,
     },
@@ -150,7 +151,7 @@ fn open(first: &First, common: &Common, newcomer: Option<Newcomer>) -> Result<u8
     }
     // The newest stands in the footer and on top of the messages: the files' first mistake.
     for problem in stage.notice().into_iter().chain(problems).chain(trouble).rev() {
-        model.note(app::model::Level::Warning, problem);
+        model.note(app::notes::Level::Warning, problem);
     }
     let (sources, messages) = Sources::start()?;
     let runtime = Runtime {

@@ -1,6 +1,6 @@
 //! What the app can ask for: the only way from a key to the world outside. Plain data, so that tests assert it.
 
-use super::{model::PromptKind, streams::Want};
+use super::{prompt::PromptKind, streams::Want};
 use crate::{
     sources::{
         aws::{change::Change, fleet::Watched},

@@ -6,11 +6,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{
-    model::{Level, Model, measured},
-    runtime::Runtime,
-    update,
-};
+use super::{model::Model, notes::Level, runtime::Runtime, update, wants::measured};
 use crate::{
     command,
     kinds::Origin,

@@ -5,8 +5,11 @@ pub mod doctor;
 pub mod effect;
 pub mod fleet;
 pub mod headless;
+pub mod history;
 pub mod local;
 pub mod model;
+pub mod notes;
+pub mod prompt;
 pub mod runtime;
 #[cfg(test)]
 pub mod scripted;
@@ -14,6 +17,7 @@ pub mod shown;
 pub mod streams;
 pub mod terminal;
 pub mod update;
+pub mod wants;
 
 use std::time::{Duration, Instant};
 

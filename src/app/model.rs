@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ratatui::layout::Rect;
-use tui_textarea::TextArea;
 
 use super::{
     effect::{Effect, Ticket},
     fleet::Fleet,
+    history::History,
+    notes::{Level, Note},
+    prompt::{Prompt, PromptKind},
     shown,
-    streams::{Streams, Want},
+    streams::Streams,
 };
 use crate::{
     command::{self, Command, scale::Scaling, sign_in::SignIn},
@@ -19,122 +21,22 @@ use crate::{
         settings::{self, Config},
         state::{ContextState, State},
     },
-    kinds::{
-        ColumnInfo, HasId, KindId, KindInfo, Origin,
-        cluster::Cluster,
-        column_named,
-        node::Node,
-        nodegroup::{self, NodeGroup},
-        pod::Pod,
-    },
+    kinds::{ColumnInfo, KindId, KindInfo, Origin, column_named},
     problem::Problem,
-    sources::{
-        aws::fleet::Watched,
-        kube::{
-            discovery::Served,
-            fetch::Request,
-            metrics::{Ask, Subject},
-            session::{ContextEntry, Facts},
-        },
+    sources::kube::{
+        discovery::Served,
+        metrics::Ask,
+        session::{ContextEntry, Facts},
     },
     store::{
         lens::{Lens, Pin, Scope, Sort},
         query::{self, Query},
-        stream::StreamState,
         table::Covers,
         world::World,
     },
-    ui::theme::{Role, Theme},
-    view::{
-        View,
-        dialog::Dialog,
-        guide::Guide,
-        table::TableView,
-        text::{Line, TextKind},
-    },
+    ui::theme::Theme,
+    view::{View, dialog::Dialog, guide::Guide, table::TableView},
 };
-
-/// How long a note stands in the footer, milliseconds.
-const TOAST: i64 = 6_000;
-/// For how long a context's first view is alone, at most, milliseconds.
-const HEAD_START: i64 = 1_000;
-/// Notes that are kept.
-const MESSAGES: usize = 2_000;
-
-/// What the prompt is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PromptKind {
-    /// `:`
-    Command,
-    /// `/`
-    Filter,
-}
-
-/// A line that is being typed.
-pub struct Prompt {
-    pub kind: PromptKind,
-    pub text: TextArea<'static>,
-    /// What it could become, best first.
-    pub suggestions: Vec<String>,
-    pub chosen: Option<usize>,
-    /// Where Up and Down are in the history; `None` is the line itself.
-    pub recalled: Option<usize>,
-    /// The filter before it was changed, for Esc.
-    pub before: String,
-}
-
-impl Prompt {
-    pub fn new(kind: PromptKind, text: &str) -> Self {
-        let mut area = TextArea::new(vec![text.to_owned()]);
-        area.move_cursor(tui_textarea::CursorMove::End);
-        Self { kind, text: area, suggestions: Vec::new(), chosen: None, recalled: None, before: text.to_owned() }
-    }
-
-    pub fn line(&self) -> &str {
-        self.text.lines().first().map_or("", String::as_str)
-    }
-
-    /// Characters before the cursor.
-    pub fn cursor(&self) -> usize {
-        self.text.cursor().1
-    }
-
-    pub fn at_end(&self) -> bool {
-        self.cursor() == self.line().chars().count()
-    }
-
-    pub fn set(&mut self, text: &str) {
-        self.text = TextArea::new(vec![text.to_owned()]);
-        self.text.move_cursor(tui_textarea::CursorMove::End);
-    }
-}
-
-/// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    Info,
-    Warning,
-    Error,
-}
-
-impl Level {
-    pub fn role(self) -> Role {
-        match self {
-            Level::Info => Role::Info,
-            Level::Warning => Role::Warning,
-            Level::Error => Role::Error,
-        }
-    }
-}
-
-/// A note; kept in the messages view.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Note {
-    /// Milliseconds since 1970.
-    pub at: i64,
-    pub level: Level,
-    pub problem: Problem,
-}
 
 /// Everything that the loop owns.
 pub struct Model {
@@ -202,43 +104,6 @@ pub struct Model {
     pub wake: Option<i64>,
     /// Where the rows of the top table stand on screen.
     pub body: Rect,
-}
-
-/// Commands that were run, like a browser's history.
-#[derive(Debug, Default)]
-pub struct History {
-    entries: Vec<String>,
-    at: usize,
-}
-
-impl History {
-    pub fn visit(&mut self, line: &str) {
-        if self.entries.get(self.at).is_some_and(|entry| entry == line) {
-            return;
-        }
-        self.entries.truncate(self.at + 1);
-        self.entries.push(line.to_owned());
-        if self.entries.len() > 1_000 {
-            self.entries.remove(0);
-        }
-        self.at = self.entries.len() - 1;
-    }
-
-    pub fn back(&mut self) -> Option<String> {
-        self.at = self.at.checked_sub(1)?;
-        self.entries.get(self.at).cloned()
-    }
-
-    pub fn forward(&mut self) -> Option<String> {
-        let line = self.entries.get(self.at + 1)?.clone();
-        self.at += 1;
-        Some(line)
-    }
-
-    /// The command before the one that is shown, as `cd -` has it.
-    pub fn last(&self) -> Option<String> {
-        self.entries.get(self.at.checked_sub(1)?).cloned()
-    }
 }
 
 impl Model {
@@ -352,15 +217,6 @@ impl Model {
         self.outbox.push(Effect::Remember(kind, line.to_owned()));
     }
 
-    /// Whether rows of a kind are on screen or joined into what is.
-    pub fn shows(&self, kind: KindId) -> bool {
-        let info = self.world.kind(kind);
-        let Some(view) = self.table() else { return false };
-        // The header counts nodes and pods.
-        let counted = kind == Node::ID || kind == Pod::ID;
-        counted || view.kind == kind || self.world.kind(view.kind).joins.contains(&&*info.plural)
-    }
-
     /// Namespaces that the configuration names, to be tried where the server lists none.
     pub fn known_namespaces(&self) -> Vec<String> {
         let mut names = Vec::new();
@@ -452,60 +308,6 @@ impl Model {
         self.dirty = true;
     }
 
-    /// Notes something for the footer and the messages view.
-    pub fn note(&mut self, level: Level, problem: Problem) {
-        if self.notes.len() >= MESSAGES {
-            self.notes.remove(0);
-        }
-        self.notes.push(Note { at: self.now, level, problem });
-        let open =
-            self.views.iter().position(|view| matches!(view, View::Text(text) if text.kind == TextKind::Messages));
-        if let Some(open) = open {
-            let lines = self.messages();
-            if let View::Text(text) = &mut self.views[open] {
-                text.grow_above(lines);
-            }
-        }
-    }
-
-    /// What the messages view shows: every note, the newest first.
-    pub fn messages(&self) -> Vec<Line> {
-        if self.notes.is_empty() {
-            return vec![Line::plain("nothing has been noted so far")];
-        }
-        let line = |note: &Note| {
-            let at = jiff::Timestamp::from_millisecond(note.at).unwrap_or_default();
-            let time = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string();
-            let mut line = Line::default();
-            line.push(&time, Role::Dim);
-            line.push("  ", Role::Text);
-            line.push(&note.problem.to_string().replace('\n', " "), note.level.role());
-            line
-        };
-        self.notes.iter().rev().map(line).collect()
-    }
-
-    /// Notes something that would be found again with every connection.
-    pub fn note_once(&mut self, level: Level, problem: Problem) {
-        if !self.notes.iter().any(|note| note.problem == problem) {
-            self.note(level, problem);
-        }
-    }
-
-    pub fn info(&mut self, text: impl Into<String>) {
-        self.note(Level::Info, Problem::new(text));
-    }
-
-    /// The note that stands in the footer now.
-    pub fn toast(&self) -> Option<&Note> {
-        self.fresh_notes().next()
-    }
-
-    /// Notes of the last seconds, the newest first.
-    pub fn fresh_notes(&self) -> impl Iterator<Item = &Note> {
-        self.notes.iter().rev().take_while(|note| note.at + TOAST > self.now)
-    }
-
     pub fn table(&self) -> Option<&TableView> {
         self.views.last().and_then(View::as_table)
     }
@@ -580,110 +382,6 @@ impl Model {
         self.dirty = true;
     }
 
-    /// What the streams have to bring for the views on the stack, the top view's first.
-    pub fn wants(&self) -> Vec<Want> {
-        let mut wants = Vec::new();
-        let tables: Vec<&TableView> = self.views.iter().rev().filter_map(View::as_table).collect();
-        for view in &tables {
-            wants.extend(self.wants_of(view));
-        }
-        let joining = if self.first_view_is_served() { tables.as_slice() } else { &[] };
-        for view in joining {
-            for joined in self.world.kind(view.kind).joins {
-                if let Some(kind) = self.kind_named(joined) {
-                    let info = self.world.kind(kind);
-                    if info.origin == Origin::Aws {
-                        let of_aws = |want: &Want| self.eks && want.object.as_deref() == Some(nodegroup::AWS_PART);
-                        wants.extend(self.parts_of_groups(kind).into_iter().filter(of_aws));
-                        continue;
-                    }
-                    // Nobody asks for what the server may not have.
-                    if info.is_custom() && !info.served {
-                        continue;
-                    }
-                    wants.extend(self.streams.wants(kind, info.namespaced, &view.lens.scope));
-                }
-            }
-        }
-        // A change on its way is followed wherever one looks.
-        if !self.world.wishes.flights().is_empty() {
-            wants.extend(self.parts_of_groups(NodeGroup::ID));
-            wants.push(Want { kind: Node::ID, namespace: None, object: None });
-        }
-        let mut seen = Vec::new();
-        wants.retain(|want| {
-            let new = !seen.contains(want);
-            if new {
-                seen.push(want.clone());
-            }
-            new
-        });
-        wants
-    }
-
-    /// Whether the first view of a context has its rows, or will not have them soon: until then nothing else is asked
-    /// for that could delay one.
-    fn first_view_is_served(&self) -> bool {
-        if self.pending_kind.is_some() || self.now - self.connected_at >= HEAD_START {
-            return true;
-        }
-        self.table().is_none_or(|view| {
-            let (state, complete) = self.state_of(view);
-            let given_up = matches!(
-                state,
-                Some(
-                    StreamState::Stale { .. } | StreamState::Gone(_) | StreamState::Forbidden(_) | StreamState::Off(_)
-                )
-            );
-            complete || given_up
-        })
-    }
-
-    /// When whatever waits for the first view will wait no longer (milliseconds).
-    pub fn head_start_ends(&self) -> Option<i64> {
-        (self.facts.is_some() && !self.introduced).then_some(self.connected_at + HEAD_START)
-    }
-
-    /// What one view needs for its own rows.
-    pub fn wants_of(&self, view: &TableView) -> Vec<Want> {
-        let info = self.world.kind(view.kind);
-        if let Some(Pin::Parent { namespace, name, .. }) = &view.lens.pin {
-            return vec![Want { kind: view.kind, namespace: Some(namespace.clone()), object: Some(name.clone()) }];
-        }
-        match info.origin {
-            Origin::Program | Origin::Fleet => Vec::new(),
-            Origin::Aws if view.kind == NodeGroup::ID => self.parts_of_groups(view.kind),
-            Origin::Aws | Origin::Server => self.streams.wants(view.kind, info.namespaced, &view.lens.scope),
-        }
-    }
-
-    /// The table of node groups has parts: what AWS says, and the pools of Karpenter where the server has them.
-    fn parts_of_groups(&self, kind: KindId) -> Vec<Want> {
-        let pools =
-            |info: &KindInfo| info.served && info.plural == "nodepools" && info.group == nodegroup::KARPENTER_GROUP;
-        let part = |name: &str| Want { kind, namespace: None, object: Some(name.to_owned()) };
-        let karpenter = self.world.kinds().any(|(_, info)| pools(info));
-        [Some(nodegroup::AWS_PART), karpenter.then_some(nodegroup::KARPENTER_PART)]
-            .into_iter()
-            .flatten()
-            .map(part)
-            .collect()
-    }
-
-    /// The worst of the streams that answer for a view, and whether all of them are complete.
-    pub fn state_of(&self, view: &TableView) -> (Option<&StreamState>, bool) {
-        match self.world.kind(view.kind).origin {
-            Origin::Program => return (Some(&StreamState::Live), true),
-            Origin::Fleet => return (Some(self.fleet.state()), self.fleet.is_complete()),
-            Origin::Server | Origin::Aws => {}
-        }
-        let wants = self.wants_of(view);
-        let streams = self.streams.of(&wants);
-        let complete = !streams.is_empty() && streams.iter().all(|stream| stream.synced);
-        let worst = streams.iter().map(|stream| &stream.state).max_by_key(|state| severity(state));
-        (worst, complete)
-    }
-
     /// The scope of a view as it is: the namespaces that the user may see, where the whole cluster is denied.
     pub fn scope_title(&self, view: &TableView) -> String {
         let info = self.world.kind(view.kind);
@@ -720,75 +418,6 @@ impl Model {
         self.tickets.insert(self.next_ticket, ticket);
         self.next_ticket
     }
-
-    /// Opens and closes streams so that they are as the views want them.
-    pub fn plan_streams(&mut self) -> Vec<Effect> {
-        if self.facts.is_none() {
-            return Vec::new();
-        }
-        let wants = self.wants();
-        let plan = self.streams.plan(&wants, self.now.div_euclid(1000));
-        let mut effects: Vec<Effect> = plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).collect();
-        if !self.introduced && self.first_view_is_served() {
-            self.introduced = true;
-            let ticket = self.ticket(Ticket::Version);
-            effects.push(Effect::Fetch { ticket, request: Request::Version });
-            effects.push(Effect::Discover);
-        }
-        for (id, want) in plan.close {
-            effects.push(Effect::Close(id));
-            // Rows that nobody answers for any more are not kept.
-            if !self.streams.covers(&want) {
-                self.world.forget(want.kind, &want.covers());
-            }
-        }
-        effects.extend(self.plan_metrics());
-        let visible = self.table().is_some_and(|view| self.world.kind(view.kind).origin == Origin::Aws);
-        if visible != std::mem::replace(&mut self.attending, visible) {
-            effects.push(Effect::Attend(visible));
-        }
-        effects
-    }
-
-    /// Clusters are asked about while they are on screen; their node groups one screen at a time.
-    pub fn plan_fleet(&mut self) -> Option<Effect> {
-        let watched = match self.table().filter(|view| view.kind == Cluster::ID) {
-            None => Watched::Nobody,
-            Some(_) if self.fleet.shows_everything => Watched::Everything,
-            Some(view) => {
-                let rows = self.world.rows(view.kind);
-                let uids = view.visible().iter().filter_map(|&id| rows.meta(id)).map(|meta| meta.uid);
-                Watched::These(uids.filter_map(|uid| self.fleet.key(uid)).collect())
-            }
-        };
-        (watched != self.fleet.watched).then(|| {
-            self.fleet.watched.clone_from(&watched);
-            Effect::Watch(watched)
-        })
-    }
-
-    /// Metrics follow what is shown, and never go before it: they are asked for when the rows are there.
-    fn plan_metrics(&mut self) -> Option<Effect> {
-        let wanted = self.table().and_then(|view| {
-            let subject = measured(view.kind)?;
-            let (_, complete) = self.state_of(view);
-            let namespaces = self.wants_of(view).into_iter().map(|want| want.namespace).collect();
-            complete.then_some(Ask { kind: view.kind, subject, namespaces })
-        });
-        (wanted != self.measuring).then(|| {
-            self.measuring.clone_from(&wanted);
-            Effect::Measure(wanted)
-        })
-    }
-}
-
-/// What metrics there are of a kind.
-pub fn measured(kind: KindId) -> Option<Subject> {
-    match kind {
-        Pod::ID => Some(Subject::Pods),
-        Node::ID => Some(Subject::Nodes),
-        _ => None,
-    }
 }
 
 /// Reads a view's filter as its columns are.
@@ -824,20 +453,6 @@ pub fn kind_named(world: &World, word: &str) -> Option<KindId> {
 /// `plural.group`, for state and configuration.
 pub fn kind_key(info: &KindInfo) -> String {
     if info.group.is_empty() || info.own { info.plural.to_string() } else { format!("{}.{}", info.plural, info.group) }
-}
-
-fn severity(state: &StreamState) -> u8 {
-    match state {
-        StreamState::Live => 0,
-        StreamState::Polled { .. } => 1,
-        StreamState::Off(_) => 2,
-        StreamState::Loading { .. } => 3,
-        StreamState::Waiting => 4,
-        StreamState::Connecting { .. } => 5,
-        StreamState::Stale { .. } => 6,
-        StreamState::Gone(_) => 7,
-        StreamState::Forbidden(_) => 8,
-    }
 }
 
 /// A table's columns as the query language looks them up.

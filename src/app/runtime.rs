@@ -6,7 +6,9 @@ use std::{collections::VecDeque, path::PathBuf, thread::JoinHandle};
 use super::{
     effect::{Code, Effect},
     fleet::Way,
-    model::{Level, Model, PromptKind},
+    model::Model,
+    notes::Level,
+    prompt::PromptKind,
     streams::{Streams, Want},
     terminal::{Keyboard, Terminal},
 };

@@ -5,7 +5,9 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, Mou
 
 use super::{
     effect::{Effect, Ticket},
-    model::{Level, Model, Note, Prompt, PromptKind},
+    model::Model,
+    notes::{Level, Note},
+    prompt::{Prompt, PromptKind},
 };
 use crate::{
     command::{self, line, palette, scale, sign_in},

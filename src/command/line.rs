@@ -6,7 +6,8 @@ use super::commands;
 use crate::{
     app::{
         effect::Effect,
-        model::{Level, Model, kind_key},
+        model::{Model, kind_key},
+        notes::Level,
     },
     kinds::KindId,
     problem::Problem,

@@ -5,10 +5,7 @@ mod safe;
 
 use super::{Command, Scope};
 use crate::{
-    app::{
-        effect::Effect,
-        model::{Level, Model},
-    },
+    app::{effect::Effect, model::Model, notes::Level},
     kinds::{
         HasId,
         activity::Activity,

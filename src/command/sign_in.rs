@@ -9,7 +9,8 @@ use super::Command;
 use crate::{
     app::{
         effect::{Code, Effect},
-        model::{Level, Model},
+        model::Model,
+        notes::Level,
     },
     problem::Problem,
     sources::{

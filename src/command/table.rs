@@ -4,7 +4,8 @@ use super::{Command, Scope, scale};
 use crate::{
     app::{
         effect::{Effect, Ticket},
-        model::{Model, Prompt, PromptKind, kind_key},
+        model::{Model, kind_key},
+        prompt::{Prompt, PromptKind},
     },
     kinds::{HasId, Origin, cluster::Cluster, column_named},
     problem::Problem,

@@ -4,7 +4,8 @@ use super::{Command, Scope};
 use crate::{
     app::{
         effect::Effect,
-        model::{Model, Prompt, PromptKind},
+        model::Model,
+        prompt::{Prompt, PromptKind},
     },
     problem::Problem,
     view::{

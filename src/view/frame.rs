@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::{Screen, View, guide, status, table};
 use crate::{
-    app::model::{Level, Model, PromptKind},
+    app::{model::Model, notes::Level, prompt::PromptKind},
     command::{self, Command, Scope, sign_in},
     kinds::{HasId, Origin, node::Node, pod::Pod},
     problem::Problem,

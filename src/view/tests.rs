@@ -8,7 +8,8 @@ use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use super::{frame, guide::Guide};
 use crate::{
     app::{
-        model::{Level, Model},
+        model::Model,
+        notes::Level,
         scripted::{NOW, Script, running},
     },
     config::settings::{Config, Threshold},
