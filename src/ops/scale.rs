@@ -3,7 +3,7 @@
 
 use super::shrink::short;
 use crate::{
-    kinds::nodegroup::{Make, Row},
+    kinds::nodegroup::{Autoscaler, Make, Row},
     sources::aws::{change::Change, eks::Scaling},
     store::value::Health,
     util::age,
@@ -100,7 +100,7 @@ fn bounds(row: &Row, wish: Wish, from: Option<u32>) -> (Option<u32>, Option<u32>
         }
         _ => return (row.min, row.max),
     }
-    let raised = row.autoscaled && from.is_some_and(|from| wish.size > from);
+    let raised = row.autoscaler != Autoscaler::None && from.is_some_and(|from| wish.size > from);
     let min = row.min.map(|min| if raised { min.max(wish.size) } else { min.min(wish.size) });
     // EKS wants a max of one at least.
     (min, row.max.map(|max| max.max(wish.size).max(1)))
@@ -221,8 +221,8 @@ fn cost(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'
     let range = |spot| row.prices.range(&row.types, spot).filter(|_| !row.types.is_empty());
     let spot = row.spot == Some(true);
     let Some(prices) = range(spot) else {
-        let why = match (&row.prices.doubt, &row.types[..]) {
-            (Some(doubt), _) => doubt.clone(),
+        let why = match (row.prices.doubt(spot), &row.types[..]) {
+            (Some(doubt), _) => doubt.to_owned(),
             (None, []) => "the launch template decides on the instance types".to_owned(),
             (None, types) => format!("no price of {} has come", types.join(", ")),
         };
@@ -289,18 +289,22 @@ fn others(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(
     let row = facts.row;
     let Some(from) = from else { return };
     let (up, down) = (wish.size > from, wish.size < from);
-    if row.autoscaled && up {
-        let text = if wish.bounds == Bounds::Move {
-            "cluster-autoscaler manages this group; the raised min keeps it from undoing this, from about a minute on"
-                .to_owned()
-        } else {
-            "cluster-autoscaler manages this group: it may undo this after 10 min; m raises min, which keeps it"
-                .to_owned()
-        };
-        say("note", Health::Warn, text);
-    } else if row.autoscaled && down {
-        let text = "cluster-autoscaler manages this group: it adds nodes again as soon as pods wait for them";
-        say("note", Health::Warn, text.to_owned());
+    let who = match &row.autoscaler {
+        Autoscaler::None => None,
+        Autoscaler::Tagged => Some("the group is tagged for cluster-autoscaler, and if one runs it"),
+        Autoscaler::Runs { .. } => Some("cluster-autoscaler manages this group: it"),
+    };
+    let what = match (up, down, wish.bounds) {
+        (true, _, Bounds::Move) => Some("is kept from undoing this by the raised min, from about a minute on"),
+        (true, ..) => Some("may undo this after 10 min; m raises min, which keeps it"),
+        (_, true, _) => Some("adds nodes again as soon as pods wait for them"),
+        _ => None,
+    };
+    if let (Some(who), Some(what)) = (who, what) {
+        say("note", Health::Warn, format!("{who} {what}"));
+    }
+    if let Some(refresh) = &row.refresh {
+        say("note", Health::Warn, format!("{refresh} runs: it replaces instances, and counts on the size as it was"));
     }
     if let Some(asg) = &row.asg {
         for (process, matters) in [("Launch", up), ("Terminate", down)] {
@@ -318,6 +322,17 @@ fn others(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(
         }
         Err(why) if matches!(row.make, Make::Managed | Make::Own) => {
             say("schedule", Health::Unknown, format!("whether a schedule changes the size is not known: {why}"));
+        }
+        Err(_) => {}
+    }
+    match &row.policies {
+        Ok(policies) => {
+            for policy in policies {
+                say("policy", Health::Warn, format!("{policy}; it sets the size by itself and will undo this"));
+            }
+        }
+        Err(why) if matches!(row.make, Make::Managed | Make::Own) => {
+            say("policy", Health::Unknown, format!("whether a scaling policy sets the size is not known: {why}"));
         }
         Err(_) => {}
     }

@@ -51,7 +51,9 @@ pub use replay::{Replay, replay};
 pub use requests::{Request, RequestLog};
 
 use crate::problem::Problem;
+use aws::answer::Failure;
 use aws::cloud::Keys;
+use aws::{Call, Service};
 use cluster::node::{CLUSTER, REGION};
 use cluster::seed::Size;
 use cluster::{churn, life, story};
@@ -336,6 +338,22 @@ impl Handle {
     pub async fn step(&self, count: usize) {
         let now = Timestamp::now().as_second();
         self.owner.ask(move |world| (0..count).for_each(|_| churn::step(world, now))).await;
+    }
+
+    /// Somebody else does something in the account, in the demo's region: an operation by its service and name
+    /// (`autoscaling`, `SuspendProcesses`), which no fault befalls. Gives the answer, or the code of the refusal.
+    pub async fn aws(
+        &self,
+        service: &str,
+        operation: &str,
+        input: serde_json::Value,
+    ) -> Result<serde_json::Value, String> {
+        let Some(service) = Service::signed_as(service) else { return Err(format!("there is no service {service}")) };
+        let call = Call { service, operation: operation.to_owned(), region: REGION.to_owned(), input };
+        let answer = self.owner.ask(move |world| aws::perform(world, &call)).await;
+        answer
+            .unwrap_or_else(|| Err(Failure::new(500, "Stopped", "the server has stopped")))
+            .map_err(|it| it.code.to_string())
     }
 
     pub async fn requests(&self) -> RequestLog {

@@ -254,7 +254,8 @@ impl TableView {
         order.get(self.top..end).unwrap_or_default()
     }
 
-    /// Widths only grow while a view stands, and common ends only shrink, so that columns do not dance.
+    /// Widths only grow while a view stands, and common ends only shrink, so that columns do not dance. A sentence is as
+    /// wide as it is now: one that has passed does not keep other columns out.
     fn measure(&mut self, world: &World, now: i64) {
         let rows = world.rows(self.kind);
         let mut widths = std::mem::take(&mut self.widths);
@@ -265,7 +266,8 @@ impl TableView {
         let visible = self.columns(world);
         for &column in &visible {
             let info = &columns[column];
-            widths[column] = widths[column].max(grid::width(&info.title));
+            let before = if info.sentence { 0 } else { widths[column] };
+            widths[column] = before.max(grid::width(&info.title));
             for &id in self.visible() {
                 let value = rows.value(id, column, world);
                 let text = value.render(now);

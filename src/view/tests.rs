@@ -274,7 +274,7 @@ fn scaling(depth: ColorDepth) -> Script {
     let mut config = Config::default();
     config.ui.ascii = depth == ColorDepth::None;
     let mut script = Script::grouped(config, depth);
-    script.group("spot-a", |row| row.autoscaled = true);
+    script.group("spot-a", |row| row.autoscaler = crate::kinds::nodegroup::Autoscaler::Runs { backoff: None });
     script.press(&[KeyCode::Down, KeyCode::Char('+'), KeyCode::Char('+'), KeyCode::Enter]);
     script
 }

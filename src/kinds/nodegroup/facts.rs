@@ -1,7 +1,7 @@
 //! What follows for a group from itself and the other tables: its nodes, how far its wish has come, what it costs, what
 //! is going on. Unknown stays unknown.
 
-use super::{Asg, Funnel, Hourly, Instance, Make, Row, Stage};
+use super::{Asg, Autoscaler, Funnel, Hourly, Instance, Make, Row, Stage};
 use crate::{
     kinds::{
         At, HasId,
@@ -206,6 +206,12 @@ impl Row {
             for process in halts {
                 say(Health::Warn, format!("{process} is suspended"));
             }
+        }
+        if let Some(refresh) = &self.refresh {
+            say(Health::Progressing, refresh.clone());
+        }
+        if let Autoscaler::Runs { backoff: Some(why) } = &self.autoscaler {
+            say(Health::Warn, format!("cluster-autoscaler holds off: {why}"));
         }
         for issue in &self.issues {
             say(Health::Warn, issue.clone());

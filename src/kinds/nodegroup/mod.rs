@@ -90,6 +90,10 @@ pub struct Row {
     pub failure: Option<(i64, String)>,
     /// Changes that will come by themselves, or why that is not known.
     pub schedules: Result<Vec<String>, String>,
+    /// Policies of its Auto Scaling group that change its size as a metric wants it, or why they are not known.
+    pub policies: Result<Vec<String>, String>,
+    /// Its instances are being replaced: how far that is.
+    pub refresh: Option<String>,
     /// Zone and free addresses of each subnet, or why that is not known.
     pub subnets: Result<Vec<Subnet>, String>,
     /// When the newest launch succeeded, where that is all that has happened since something failed.
@@ -98,8 +102,7 @@ pub struct Row {
     pub taints: String,
     /// The launch template that it names, and the newest version of that.
     pub template: Option<Template>,
-    /// Whether cluster-autoscaler is told to manage it.
-    pub autoscaled: bool,
+    pub autoscaler: Autoscaler,
     pub prices: Arc<Prices>,
     /// What could not be asked, and which permission would help.
     pub doubts: Vec<String>,
@@ -134,6 +137,18 @@ pub struct Instance {
     pub zone: String,
     /// It is on its way out.
     pub ending: bool,
+}
+
+/// Whether cluster-autoscaler has a hand in a group's size.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Autoscaler {
+    /// Nothing says so.
+    #[default]
+    None,
+    /// The group carries its tags, as all managed ones do; nobody could tell whether one runs.
+    Tagged,
+    /// Its status names the group; why it holds off growing it, where it does.
+    Runs { backoff: Option<String> },
 }
 
 /// A launch template as a group uses it.
@@ -189,8 +204,10 @@ impl Row {
             taints: String::new(),
             template: None,
             schedules: Err(NOT_ASKED.to_owned()),
+            policies: Err(NOT_ASKED.to_owned()),
+            refresh: None,
             subnets: Err(NOT_ASKED.to_owned()),
-            autoscaled: false,
+            autoscaler: Autoscaler::None,
             prices: Arc::default(),
             doubts: Vec::new(),
             fixed: "",

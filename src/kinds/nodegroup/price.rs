@@ -8,8 +8,9 @@ use crate::store::value::{Basis, Value};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Prices {
     pub types: BTreeMap<String, TypePrice>,
-    /// Why prices are missing, where that is known.
-    pub doubt: Option<String>,
+    /// Why prices of the list and of spot are missing, where that is known.
+    pub list_doubt: Option<String>,
+    pub spot_doubt: Option<String>,
 }
 
 /// An hour of one type.
@@ -42,6 +43,11 @@ impl Hourly {
 }
 
 impl Prices {
+    /// Why prices are missing, where that is known.
+    pub fn doubt(&self, spot: bool) -> Option<&str> {
+        if spot { self.spot_doubt.as_deref() } else { self.list_doubt.as_deref() }
+    }
+
     /// An hour of one instance.
     pub fn of(&self, instance_type: &str, zone: &str, spot: bool) -> Option<Hourly> {
         let price = self.types.get(instance_type)?;

@@ -28,7 +28,7 @@ fn prices() -> Arc<Prices> {
         spot_at: NOW - 240,
     };
     let types = [("m6i.large", of(0.107, 0.031, 0.044)), ("m6i.xlarge", of(0.214, 0.07, 0.08))];
-    Arc::new(Prices { types: types.map(|(name, price)| (name.to_owned(), price)).into(), doubt: None })
+    Arc::new(Prices { types: types.map(|(name, price)| (name.to_owned(), price)).into(), ..Prices::default() })
 }
 
 /// A managed group of 3, between 1 and 10, about which everything is known and nothing is wrong.
@@ -114,7 +114,7 @@ fn spot_of_several_types_costs_a_range() {
 #[test]
 fn an_unknown_price_is_no_price() {
     let cost = |row: &Row| told(row, 4, false, None).lines().nth(1).unwrap().to_owned();
-    let denied = Prices { doubt: Some("needs pricing:GetProducts".to_owned()), ..Prices::default() };
+    let denied = Prices { list_doubt: Some("needs pricing:GetProducts".to_owned()), ..Prices::default() };
     assert_eq!(
         cost(&Row { prices: Arc::new(denied), ..group() }),
         "cost [Unknown] not known: needs pricing:GetProducts"
@@ -156,7 +156,7 @@ fn down_says_how_many_pods_may_go_and_that_nobody_asks_them() {
 
 #[test]
 fn whoever_will_undo_it_is_named() {
-    let autoscaled = Row { autoscaled: true, ..group() };
+    let autoscaled = Row { autoscaler: Autoscaler::Runs { backoff: None }, ..group() };
     assert!(
         told(&autoscaled, 5, false, None).contains("note [Warn] cluster-autoscaler manages this group: it may undo")
     );

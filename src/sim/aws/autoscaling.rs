@@ -7,7 +7,7 @@ use super::cloud::{self, Cloud, Instance, LAUNCH_TEMPLATE};
 use super::group::{Activity, Group};
 use super::input::{filters, is_true, number, page, text, texts};
 use super::scaling::{self, Sizes};
-use super::{Call, Service};
+use super::{Call, Service, plans};
 use crate::sim::cluster::node::{ACCOUNT, ZONES};
 use crate::sim::encoding::template::{Short, rfc3339};
 use crate::sim::world::World;
@@ -31,8 +31,12 @@ pub fn perform(world: &mut World, call: &Call) -> Result<Value, Failure> {
         "DescribeAutoScalingGroups" => describe(&world.cloud, call),
         "DescribeAutoScalingInstances" => instances(&world.cloud, call),
         "DescribeScalingActivities" => activities(&world.cloud, call),
-        "DescribeScheduledActions" => listed(world, call, "ScheduledUpdateGroupActions"),
-        "DescribePolicies" => listed(world, call, "ScalingPolicies"),
+        "PutScheduledUpdateGroupAction"
+        | "DeleteScheduledAction"
+        | "DescribeScheduledActions"
+        | "PutScalingPolicy"
+        | "DeletePolicy"
+        | "DescribePolicies" => plans::perform(world, call),
         "DescribeLifecycleHooks" => listed(world, call, "LifecycleHooks"),
         "DescribeInstanceRefreshes" => listed(world, call, "InstanceRefreshes"),
         "SetDesiredCapacity" => set_desired(world, call),
@@ -58,11 +62,11 @@ pub fn perform(world: &mut World, call: &Call) -> Result<Value, Failure> {
     }
 }
 
-fn invalid(message: impl Into<String>) -> Failure {
+pub(super) fn invalid(message: impl Into<String>) -> Failure {
     Failure::invalid(Service::AutoScaling, message)
 }
 
-fn find(cloud: &Cloud, call: &Call) -> Result<usize, Failure> {
+pub(super) fn find(cloud: &Cloud, call: &Call) -> Result<usize, Failure> {
     let name = text(&call.input, "AutoScalingGroupName");
     let missing = || invalid(format!("AutoScalingGroup name not found - AutoScalingGroup: {name} not found"));
     cloud.asg(&call.region, name).ok_or_else(missing)
@@ -76,7 +80,7 @@ fn listed(world: &World, call: &Call, field: &str) -> Result<Value, Failure> {
     Ok(json!({ field: [] }))
 }
 
-fn size(input: &Value, most: u32) -> Result<usize, Failure> {
+pub(super) fn size(input: &Value, most: u32) -> Result<usize, Failure> {
     match number(input, "MaxRecords") {
         None => Ok(50),
         Some(size) if (1..=most).contains(&size) => Ok(size as usize),
@@ -116,7 +120,7 @@ fn describe(cloud: &Cloud, call: &Call) -> Result<Value, Failure> {
     Ok(json!({ "AutoScalingGroups": groups, "NextToken": next }))
 }
 
-fn arn(group: &Group) -> String {
+pub(super) fn arn(group: &Group) -> String {
     let uid = Short::uuid(group.uid);
     format!(
         "arn:aws:autoscaling:{}:{ACCOUNT}:autoScalingGroup:{}:autoScalingGroupName/{}",

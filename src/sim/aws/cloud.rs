@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::group::{Group, Managed};
+use super::plans::Plans;
 use super::throttle::Throttle;
 use crate::sim::catalog::NODES;
 use crate::sim::clock::Moment;
@@ -240,6 +241,7 @@ pub fn open(world: &mut World) {
             spot: kind.spot,
             types: types(kind.spot, &kind.instance),
             suspended: std::collections::BTreeSet::new(),
+            plans: Plans::default(),
             activities: VecDeque::new(),
             created: now - 300 * DAY,
             why: String::new(),

@@ -9,6 +9,7 @@ use super::cloud::{Cloud, Cluster, Instance};
 use super::ec2::REGIONS;
 use super::group::{Group, Managed};
 use super::listings::release;
+use super::plans::Plans;
 use super::shop::OFFERS;
 use crate::sim::cluster::node::ZONES;
 use crate::sim::encoding::template::Short;
@@ -91,6 +92,7 @@ fn group(
         spot,
         types: vec![kind],
         suspended: BTreeSet::new(),
+        plans: Plans::default(),
         activities: VecDeque::new(),
         created: now - 50 * DAY,
         why: String::new(),

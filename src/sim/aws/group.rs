@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
+use super::plans::Plans;
+
 /// How many activities a group remembers.
 const ACTIVITIES: usize = 200;
 
@@ -26,6 +28,7 @@ pub struct Group {
     /// The first is what new instances are of.
     pub types: Vec<&'static str>,
     pub suspended: BTreeSet<String>,
+    pub plans: Plans,
     /// Newest first.
     pub activities: VecDeque<Activity>,
     /// Seconds since 1970.

@@ -18,7 +18,7 @@ use super::{
     budget, cron_job, daemon_set, deployment, endpoints, incident, job, kubelet, lifecycle, replica_set, stateful_set,
     upkeep,
 };
-use crate::sim::aws::{cluster_autoscaler, scaling};
+use crate::sim::aws::{cluster_autoscaler, plans, scaling};
 use crate::sim::catalog::{
     CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
     REVISIONS, ResourceId, SERVICES, STATEFUL_SETS,
@@ -277,7 +277,10 @@ fn happen(world: &mut World, due: Due) {
                 }
                 Beat::Sweep => super::recorder::sweep(world),
                 Beat::Autoscale => autoscaler::run(world),
-                Beat::Minute => cron_job::minute(world),
+                Beat::Minute => {
+                    cron_job::minute(world);
+                    plans::minute(world);
+                }
                 Beat::Nodes => cluster_autoscaler::run(world),
                 Beat::Incident => incident::draw(world),
             }

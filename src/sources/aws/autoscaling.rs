@@ -101,6 +101,38 @@ pub struct Scheduled {
     pub desired: Option<u32>,
 }
 
+/// What changes a group's size by itself, as a metric or a forecast wants it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    /// The group's name.
+    pub group: String,
+    pub name: String,
+    /// `TargetTrackingScaling`, `StepScaling`, `SimpleScaling`, `PredictiveScaling`.
+    pub kind: String,
+    /// What is tracked, by the name of its metric, and the value that it is to have.
+    pub metric: Option<String>,
+    pub target: Option<f64>,
+    pub enabled: bool,
+}
+
+/// A group's instances are being replaced, some at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refresh {
+    /// `Pending`, `InProgress`, `Successful`, `Failed`, `Baking` …
+    pub status: String,
+    pub start: Option<Timestamp>,
+    /// Percent of the instances.
+    pub done: Option<u32>,
+    pub reason: Option<String>,
+}
+
+impl Refresh {
+    /// Whether it goes on.
+    pub fn is_running(&self) -> bool {
+        matches!(&*self.status, "Pending" | "InProgress" | "Baking" | "Cancelling" | "RollbackInProgress")
+    }
+}
+
 /// Groups by name, in as many calls as it takes; who is not there is missing in the answer. Needs
 /// `autoscaling:DescribeAutoScalingGroups`.
 pub async fn describe_auto_scaling_groups(session: &AwsSession, names: &[String]) -> Result<Vec<Group>, AwsError> {
@@ -141,6 +173,23 @@ pub async fn describe_scheduled_actions(session: &AwsSession, group: Option<&str
     let parameters = || Parameters::default().set_if("AutoScalingGroupName", group);
     let list = "ScheduledUpdateGroupActions";
     pages(session, "DescribeScheduledActions", parameters, list, scheduled, 100).await
+}
+
+/// Of all groups that the account has in the region. Needs `autoscaling:DescribePolicies`.
+pub async fn describe_policies(session: &AwsSession) -> Result<Vec<Policy>, AwsError> {
+    pages(session, "DescribePolicies", Parameters::default, "ScalingPolicies", policy, 100).await
+}
+
+/// The newest refreshes of a group, at most `most`. Needs `autoscaling:DescribeInstanceRefreshes`.
+pub async fn describe_instance_refreshes(
+    session: &AwsSession,
+    group: &str,
+    most: usize,
+) -> Result<Vec<Refresh>, AwsError> {
+    let parameters =
+        Parameters::default().set("AutoScalingGroupName", group).set("MaxRecords", most.clamp(1, 100).to_string());
+    let result = session.xml(Call::query(AUTO_SCALING, "DescribeInstanceRefreshes", &parameters)).await?;
+    Ok(result.list("InstanceRefreshes").map(refresh).collect())
 }
 
 /// For self-managed groups only: EKS would set a managed one back. Asking for the same again changes nothing, so a lost
@@ -272,6 +321,33 @@ fn activity(node: &Node) -> Activity {
         message: node.text("StatusMessage").map(str::to_owned),
         progress: node.parsed("Progress"),
         details: node.text("Details").map(str::to_owned),
+    }
+}
+
+fn policy(node: &Node) -> Policy {
+    let tracking = node.find("TargetTrackingConfiguration");
+    let metric = |it: &Node| {
+        let of = |specification: &str, name: &str| it.find(specification)?.text(name).map(str::to_owned);
+        of("PredefinedMetricSpecification", "PredefinedMetricType")
+            .or_else(|| of("CustomizedMetricSpecification", "MetricName"))
+    };
+    Policy {
+        group: node.string("AutoScalingGroupName"),
+        name: node.string("PolicyName"),
+        kind: node.string("PolicyType"),
+        metric: tracking.and_then(metric),
+        target: tracking.and_then(|it| it.parsed("TargetValue")),
+        // Left out by endpoints that are older than the field.
+        enabled: node.text("Enabled") != Some("false"),
+    }
+}
+
+fn refresh(node: &Node) -> Refresh {
+    Refresh {
+        status: node.string("Status"),
+        start: node.parsed("StartTime"),
+        done: node.parsed("PercentageComplete"),
+        reason: node.text("StatusReason").map(str::to_owned),
     }
 }
 

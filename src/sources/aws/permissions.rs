@@ -102,10 +102,26 @@ async fn of_account(session: &AwsSession) -> Vec<Tried> {
     let release = ssm::release_parameter("AL2023_x86_64_STANDARD", "1.33").into_iter().collect::<Vec<_>>();
     let nobody = [NOBODY.to_owned()];
     let none = ["i-00000000000000000".to_owned()];
-    let (groups, activities, scheduled, instances, kinds, subnets, spot, template, regions, release, price) = tokio::join!(
+    let (
+        groups,
+        activities,
+        scheduled,
+        policies,
+        refreshes,
+        instances,
+        kinds,
+        subnets,
+        spot,
+        template,
+        regions,
+        release,
+        price,
+    ) = tokio::join!(
         autoscaling::describe_auto_scaling_groups(session, &nobody),
         autoscaling::describe_scaling_activities(session, NOBODY, 1),
         autoscaling::describe_scheduled_actions(session, Some(NOBODY)),
+        autoscaling::describe_policies(session),
+        autoscaling::describe_instance_refreshes(session, NOBODY, 1),
         ec2::describe_instances(session, ec2::Select::Ids(&none)),
         ec2::describe_instance_types(session, &types),
         ec2::describe_subnets(session, &subnet),
@@ -119,6 +135,8 @@ async fn of_account(session: &AwsSession) -> Vec<Tried> {
         ("node groups", "autoscaling:DescribeAutoScalingGroups", verdict(groups)),
         ("node groups", "autoscaling:DescribeScalingActivities", verdict(activities)),
         ("scaling", "autoscaling:DescribeScheduledActions", verdict(scheduled)),
+        ("scaling", "autoscaling:DescribePolicies", verdict(policies)),
+        ("node groups", "autoscaling:DescribeInstanceRefreshes", verdict(refreshes)),
         ("node groups", "ec2:DescribeInstances", verdict(instances)),
         ("node groups", "ec2:DescribeInstanceTypes", verdict(kinds)),
         ("scaling", "ec2:DescribeSubnets", verdict(subnets)),

@@ -1,42 +1,30 @@
-//! What is asked of AWS about node groups, in rounds: what changes every time, what is costly or seldom new as it falls due.
-//! Every call takes its turn; what a call could not say is kept as the error that it is.
+//! What is asked of AWS about node groups in every round (`details` asks the rest as it falls due). Every call takes its
+//! turn; what a call could not say is kept as the error that it is.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::now;
+use super::{autoscaler::Status, details::Details, now};
 use crate::{
-    kinds::nodegroup::{Place, Prices, Subnet, TypePrice},
+    kinds::nodegroup::Place,
     sources::aws::{
-        AwsSession, autoscaling, ec2,
+        AwsSession, autoscaling,
         eks::{self, FargateProfile, Nodegroup, Update},
         error::{AwsError, ErrorKind},
         pace::Pace,
-        pricing, ssm,
+        ssm,
     },
 };
 
 /// Describes that run at once.
 const AT_ONCE: usize = 8;
-/// After how many seconds what is seldom new is asked again.
-const SUBNETS: i64 = 60;
-const SCHEDULES: i64 = 300;
-const RUNNING: i64 = 300;
-const SPOT: i64 = 600;
-const TEMPLATES: i64 = 600;
-const RELEASES: i64 = 3_600;
-const LISTED: i64 = 12 * 3_600;
 /// Failed activities older than this are no news, seconds.
 const NEWS: i64 = 3_600;
 
 /// What the owner of a tag says: the group belongs to the cluster.
-const OWNED: [&str; 2] = ["owned", "shared"];
+pub(super) const OWNED: [&str; 2] = ["owned", "shared"];
 
 /// One round's answers.
 #[derive(Clone)]
@@ -49,7 +37,11 @@ pub struct Answers {
     pub fargate: Result<Vec<Profile>, AwsError>,
     /// What happened last to groups that are not as they should be.
     pub recent: HashMap<String, Recent>,
+    /// The instance refreshes that are running, by group.
+    pub refreshes: HashMap<String, autoscaling::Refresh>,
     pub details: Details,
+    /// What cluster-autoscaler says of itself, where it was found.
+    pub autoscaler: Option<Arc<Status>>,
     /// Which calls are refused, in the words for a cell.
     pub doubts: Vec<String>,
 }
@@ -69,35 +61,6 @@ pub struct Managed {
     pub name: String,
     pub group: Result<Nodegroup, AwsError>,
     pub update: Option<Update>,
-}
-
-/// What is asked seldom.
-#[derive(Clone, Default)]
-pub struct Details {
-    pub subnets: Due<HashMap<String, Subnet>>,
-    pub schedules: Due<HashMap<String, Vec<autoscaling::Scheduled>>>,
-    /// The newest version of a launch template by its id.
-    pub templates: Due<HashMap<String, u64>>,
-    /// The newest release by parameter.
-    pub releases: Due<BTreeMap<String, String>>,
-    /// Types of all instances of the cluster, Karpenter's too, and whether they are spot.
-    pub running: Due<Vec<(String, bool)>>,
-    pub prices: Arc<Prices>,
-    pub spot_at: i64,
-    pub doubts: BTreeMap<&'static str, String>,
-}
-
-/// Something with the second at which it was asked last, 0 for never.
-#[derive(Clone, Default)]
-pub struct Due<T> {
-    pub at: i64,
-    pub known: Option<T>,
-}
-
-impl<T> Due<T> {
-    fn is_due(&self, after: i64) -> bool {
-        now() - self.at >= after
-    }
 }
 
 /// Why a cell is unknown, and what would help.
@@ -146,10 +109,10 @@ fn unsettled(group: &autoscaling::Group) -> bool {
 }
 
 pub struct Asker {
-    session: AwsSession,
+    pub(super) session: AwsSession,
     pace: Rc<Pace>,
-    place: Arc<Place>,
-    details: Details,
+    pub(super) place: Arc<Place>,
+    pub(super) details: Details,
 }
 
 impl Asker {
@@ -158,7 +121,7 @@ impl Asker {
     }
 
     /// A call in its turn.
-    async fn ask<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
+    pub(super) async fn ask<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
         self.pace.turn().await;
         let answer = call.await;
         if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Throttled) {
@@ -196,6 +159,7 @@ impl Asker {
                 Err(error) => doubts.push(doubt(&error)),
             }
         }
+        let refreshes = self.refreshes(asgs.iter().flatten().filter(|group| unsettled(group)), &mut doubts).await;
         doubts.extend(asgs.as_ref().err().map(doubt));
         doubts.extend(fargate.as_ref().err().map(doubt));
         doubts.dedup();
@@ -206,9 +170,34 @@ impl Asker {
             asgs,
             fargate,
             recent,
+            refreshes,
             details: self.details.clone(),
+            autoscaler: None,
             doubts,
         }
+    }
+
+    /// The refreshes that run in groups whose instances come and go.
+    async fn refreshes(
+        &self,
+        groups: impl Iterator<Item = &autoscaling::Group>,
+        doubts: &mut Vec<String>,
+    ) -> HashMap<String, autoscaling::Refresh> {
+        let mut running = HashMap::new();
+        for group in groups {
+            match self.ask(autoscaling::describe_instance_refreshes(&self.session, &group.name, 1)).await {
+                Ok(newest) => running.extend(
+                    newest.into_iter().find(autoscaling::Refresh::is_running).map(|it| (group.name.clone(), it)),
+                ),
+                // What an endpoint does not offer is no news either.
+                Err(error) if error.kind == ErrorKind::UnknownOperation => break,
+                Err(error) => {
+                    doubts.push(doubt(&error));
+                    break;
+                }
+            }
+        }
+        running
     }
 
     async fn managed(&self) -> Result<Vec<Managed>, AwsError> {
@@ -264,214 +253,6 @@ impl Asker {
         }
         Ok(found)
     }
-
-    /// Asks what is due of the details; true when there is news.
-    pub async fn details(&mut self, answers: &Answers) -> bool {
-        let state = |details: &Details| {
-            let Details { subnets, schedules, templates, releases, spot_at, prices, .. } = details;
-            [
-                subnets.at,
-                schedules.at,
-                templates.at,
-                releases.at,
-                *spot_at,
-                i64::try_from(prices.types.len()).unwrap_or(0),
-            ]
-        };
-        let before = state(&self.details);
-        self.subnets(answers).await;
-        self.schedules(answers).await;
-        self.releases(answers).await;
-        self.templates(answers).await;
-        self.running().await;
-        self.prices(answers).await;
-        before != state(&self.details)
-    }
-
-    async fn templates(&mut self, answers: &Answers) {
-        if !self.details.templates.is_due(TEMPLATES) {
-            return;
-        }
-        self.details.templates.at = now();
-        let managed = answers.managed.iter().flatten().filter_map(|it| it.group.as_ref().ok());
-        let of_managed = managed.filter_map(|group| group.launch_template.as_ref()?.id.clone());
-        let asgs = answers.asgs.iter().flatten();
-        let mut ids: Vec<String> =
-            of_managed.chain(asgs.filter_map(|group| group.launch_template.as_ref()?.id.clone())).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut known = HashMap::new();
-        for id in ids {
-            let versions = ec2::describe_launch_template_versions(&self.session, &id, &["$Latest"]);
-            match self.ask(versions).await {
-                Ok(versions) => {
-                    known.extend(versions.iter().filter_map(|version| version.number).max().map(|number| (id, number)));
-                    self.details.doubts.remove("templates");
-                }
-                Err(error) => {
-                    self.details.doubts.insert("templates", doubt(&error));
-                    break;
-                }
-            }
-        }
-        self.details.templates.known = Some(known);
-    }
-
-    async fn subnets(&mut self, answers: &Answers) {
-        if !self.details.subnets.is_due(SUBNETS) {
-            return;
-        }
-        let managed = answers.managed.iter().flatten().filter_map(|it| it.group.as_ref().ok());
-        let of_managed = managed.flat_map(|group| &group.subnets);
-        let mut ids: Vec<String> =
-            of_managed.chain(answers.asgs.iter().flatten().flat_map(|it| &it.subnets)).cloned().collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let answer = self.ask(ec2::describe_subnets(&self.session, &ids)).await;
-        self.details.subnets.at = now();
-        match answer {
-            Ok(subnets) => {
-                let subnet = |it: ec2::Subnet| (it.id.clone(), Subnet { id: it.id, zone: it.zone, free: it.available });
-                self.details.subnets.known = Some(subnets.into_iter().map(subnet).collect());
-                self.details.doubts.remove("subnets");
-            }
-            Err(error) => {
-                self.details.subnets.known = None;
-                self.details.doubts.insert("subnets", doubt(&error));
-            }
-        }
-    }
-
-    async fn schedules(&mut self, answers: &Answers) {
-        if !self.details.schedules.is_due(SCHEDULES) {
-            return;
-        }
-        self.details.schedules.at = now();
-        if answers.asgs.iter().flatten().next().is_none() {
-            return;
-        }
-        match self.ask(autoscaling::describe_scheduled_actions(&self.session, None)).await {
-            Ok(actions) => {
-                let mut known: HashMap<String, Vec<_>> = HashMap::new();
-                for action in actions {
-                    known.entry(action.group.clone()).or_default().push(action);
-                }
-                self.details.schedules.known = Some(known);
-                self.details.doubts.remove("schedules");
-            }
-            Err(error) => {
-                self.details.schedules.known = None;
-                self.details.doubts.insert("schedules", doubt(&error));
-            }
-        }
-    }
-
-    async fn releases(&mut self, answers: &Answers) {
-        if !self.details.releases.is_due(RELEASES) {
-            return;
-        }
-        self.details.releases.at = now();
-        let managed = answers.managed.iter().flatten().filter_map(|it| it.group.as_ref().ok());
-        let mut names: Vec<String> = managed.filter_map(parameter).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            return;
-        }
-        match self.ask(ssm::get_parameters(&self.session, &names)).await {
-            Ok(found) => {
-                let newest = found.into_iter().map(|(name, parameter)| (name, parameter.value)).collect();
-                self.details.releases.known = Some(newest);
-                self.details.doubts.remove("releases");
-            }
-            Err(error) => {
-                self.details.doubts.insert("releases", doubt(&error));
-            }
-        }
-    }
-
-    async fn running(&mut self) {
-        if !self.details.running.is_due(RUNNING) {
-            return;
-        }
-        self.details.running.at = now();
-        let tag = format!("kubernetes.io/cluster/{}", self.place.cluster);
-        match self.ask(ec2::describe_instances(&self.session, ec2::Select::Tag(&tag, &OWNED))).await {
-            Ok(instances) => {
-                let running = instances.into_iter().filter(|it| it.state == "running" || it.state == "pending");
-                let mut types: Vec<(String, bool)> = running.map(|it| (it.instance_type, it.spot)).collect();
-                types.sort_unstable();
-                types.dedup();
-                self.details.running.known = Some(types);
-                self.details.doubts.remove("running");
-            }
-            Err(error) => {
-                self.details.doubts.insert("running", doubt(&error));
-            }
-        }
-    }
-
-    async fn prices(&mut self, answers: &Answers) {
-        let (types, spot) = types(answers, self.details.running.known.as_deref().unwrap_or_default());
-        let mut prices = Prices::clone(&self.details.prices);
-        let due = |price: Option<&TypePrice>| price.is_none_or(|it| it.list.is_none_or(|(_, at)| now() - at >= LISTED));
-        let due: Vec<&String> = types.iter().filter(|name| due(prices.types.get(*name))).collect();
-        // A list that is refused is not asked for each type again, and not before prices are due anyway.
-        let refused = prices.doubt.is_some() && now() - self.details.spot_at < SPOT;
-        if !refused {
-            prices.doubt = None;
-        }
-        for name in due.into_iter().filter(|_| !refused) {
-            match self.ask(pricing::get_products(&self.session, name)).await {
-                Ok(found) => {
-                    let entry = prices.types.entry(name.clone()).or_default();
-                    entry.list = found.map(|it| (it.per_hour, it.fetched.as_second()));
-                }
-                Err(error) => {
-                    prices.doubt = Some(doubt(&error));
-                    break;
-                }
-            }
-        }
-        if now() - self.details.spot_at >= SPOT {
-            self.details.spot_at = now();
-            if !spot.is_empty() {
-                let history = ec2::describe_spot_price_history(&self.session, &spot, Timestamp::now());
-                match self.ask(history).await {
-                    Ok(found) => {
-                        for price in found {
-                            let entry = prices.types.entry(price.instance_type).or_default();
-                            entry.spot.extend(price.dollars_per_hour.map(|dollars| (price.zone, dollars)));
-                            entry.spot_at = now();
-                        }
-                    }
-                    Err(error) => prices.doubt = Some(doubt(&error)),
-                }
-            }
-        }
-        self.details.prices = Arc::new(prices);
-    }
-}
-
-/// All instance types, and those that run on spot.
-fn types(answers: &Answers, running: &[(String, bool)]) -> (Vec<String>, Vec<String>) {
-    let mut all: Vec<String> = running.iter().map(|(name, _)| name.clone()).collect();
-    let mut spot: Vec<String> = running.iter().filter(|(_, spot)| *spot).map(|(name, _)| name.clone()).collect();
-    for group in answers.managed.iter().flatten().filter_map(|it| it.group.as_ref().ok()) {
-        all.extend(group.instance_types.iter().cloned());
-        if group.capacity_type.as_deref() == Some("SPOT") {
-            spot.extend(group.instance_types.iter().cloned());
-        }
-    }
-    for group in answers.asgs.iter().flatten() {
-        let instances = group.instances.iter().filter_map(|instance| instance.instance_type.clone());
-        all.extend(instances.chain(group.instance_types.iter().cloned()));
-    }
-    for names in [&mut all, &mut spot] {
-        names.sort_unstable();
-        names.dedup();
-    }
-    (all, spot)
 }
 
 /// The parameter that names the newest release for a group's image.

@@ -1,9 +1,11 @@
 //! The node groups of the connected cluster, asked of AWS again and again: more often while they are on screen, and more
 //! often still while something changes. There is nothing to watch in EKS, Auto Scaling and EC2 (`ask` does the asking,
-//! `rows` makes rows of the answers). Each call that is refused costs its own cells and nothing else.
+//! `rows` makes rows of the answers; `autoscaler` is the one that asks the cluster). Each call that is refused costs its own cells and nothing else.
 
 pub mod activities;
 pub(super) mod ask;
+pub(super) mod autoscaler;
+pub(super) mod details;
 pub(super) mod rows;
 
 use std::{cell::Cell, collections::HashSet, rc::Rc, sync::Arc, time::Duration};
@@ -11,7 +13,10 @@ use std::{cell::Cell, collections::HashSet, rc::Rc, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 
-use self::ask::{Answers, Asker};
+use self::{
+    ask::{Answers, Asker},
+    autoscaler::Found,
+};
 use super::{
     AwsSession,
     error::{AwsError, ErrorKind},
@@ -129,9 +134,11 @@ impl Poller<'_> {
         let epoch = self.cluster.next_epoch();
         let mut sent = HashSet::new();
         let mut complete = 0;
+        let mut autoscaler = Found::default();
         self.state(StreamState::Loading { loaded: 0, about: None }).await?;
         loop {
-            let answers = asker.round().await;
+            let (mut answers, ()) = tokio::join!(asker.round(), autoscaler.look(self.cluster));
+            answers.autoscaler.clone_from(&autoscaler.status);
             let failed = answers.failure();
             self.send(epoch, &answers, &mut sent).await?;
             // What is asked seldom does not hold up the rows; they are sent again with it.

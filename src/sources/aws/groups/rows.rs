@@ -1,10 +1,13 @@
 //! Answers of AWS as rows of the table of node groups. Pure: what was not said stays unknown.
 
-use super::ask::{Answers, Managed, Recent, doubt, parameter};
+use super::{
+    ask::{Answers, Managed, Recent, doubt, parameter},
+    details::Details,
+};
 use crate::{
-    kinds::nodegroup::{self, AWS_PART, Asg, Instance, Make, Release, Row, Template},
+    kinds::nodegroup::{self, AWS_PART, Asg, Autoscaler, Instance, Make, Release, Row, Template},
     sources::aws::{
-        autoscaling::{self, Scheduled},
+        autoscaling::{self, Policy, Refresh, Scheduled},
         eks::FargateProfile,
         error::AwsError,
     },
@@ -173,15 +176,28 @@ fn of_asg(row: &mut Row, answers: &Answers, group: &autoscaling::Group, interner
         Some(Recent::Launched(at)) => row.recovered = Some(*at),
         None => {}
     }
-    row.autoscaled = tag(group, AUTOSCALED).is_some();
-    let schedules = &answers.details.schedules;
-    match (&schedules.known, answers.details.doubts.get("schedules")) {
+    let said = answers.autoscaler.as_ref().and_then(|status| status.of(&group.name, answers.at));
+    row.autoscaler = match said {
+        Some(said) => said,
+        None if tag(group, AUTOSCALED).is_some() => Autoscaler::Tagged,
+        None => Autoscaler::None,
+    };
+    let Details { schedules, policies, doubts, .. } = &answers.details;
+    match (&schedules.known, doubts.get("schedules")) {
         (Some(known), _) => {
             row.schedules = Ok(known.get(&group.name).into_iter().flatten().map(schedule).collect());
         }
         (None, Some(doubt)) => row.schedules = Err(doubt.clone()),
         (None, None) => {}
     }
+    match (&policies.known, doubts.get("policies")) {
+        (Some(known), _) => {
+            row.policies = Ok(known.get(&group.name).into_iter().flatten().map(policy).collect());
+        }
+        (None, Some(doubt)) => row.policies = Err(doubt.clone()),
+        (None, None) => {}
+    }
+    row.refresh = answers.refreshes.get(&group.name).map(refresh);
     let instance = |it: &autoscaling::Instance| Instance {
         id: interner.text(&it.id),
         instance_type: it.instance_type.clone().unwrap_or_default(),
@@ -219,6 +235,27 @@ fn of_asg(row: &mut Row, answers: &Answers, group: &autoscaling::Group, interner
 fn template(answers: &Answers, id: &str, name: &str, version: &str) -> Template {
     let latest = answers.details.templates.known.as_ref().and_then(|known| known.get(id).copied());
     Template { id: id.to_owned(), name: name.to_owned(), version: version.to_owned(), latest }
+}
+
+/// `cpu50: target tracking of ASGAverageCPUUtilization at 50`.
+fn policy(policy: &Policy) -> String {
+    let kind = match &*policy.kind {
+        "TargetTrackingScaling" => "target tracking",
+        "StepScaling" => "step scaling",
+        "SimpleScaling" => "simple scaling",
+        "PredictiveScaling" => "predictive scaling",
+        other => other,
+    };
+    let of = policy.metric.as_ref().map_or_else(String::new, |metric| format!(" of {metric}"));
+    let at = policy.target.map_or_else(String::new, |target| format!(" at {target}"));
+    format!("{}: {kind}{of}{at}", policy.name)
+}
+
+/// `instance refresh 40 %`.
+fn refresh(refresh: &Refresh) -> String {
+    let done = refresh.done.map_or_else(String::new, |percent| format!(" {percent} %"));
+    let status = if refresh.status == "InProgress" { String::new() } else { format!(" ({})", refresh.status) };
+    format!("instance refresh{done}{status}")
 }
 
 fn schedule(action: &Scheduled) -> String {

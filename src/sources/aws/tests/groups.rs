@@ -71,7 +71,10 @@ async fn a_managed_group_is_what_eks_and_auto_scaling_say_together() {
     assert_eq!(managed.release.newest.as_deref(), Some("1.33.4-20260901"));
     assert!(managed.schedules.as_ref().is_ok_and(|schedules| !schedules.is_empty()), "{managed:?}");
     assert!(managed.subnets.as_ref().is_ok_and(|subnets| !subnets.is_empty()), "{managed:?}");
-    assert!(managed.prices.doubt.is_none() && managed.doubts.is_empty(), "{managed:?}");
+    assert!(
+        managed.prices.doubt(false).is_none() && managed.prices.doubt(true).is_none() && managed.doubts.is_empty(),
+        "{managed:?}"
+    );
     assert_eq!((fargate.make, fargate.fixed.is_empty()), (Make::Fargate, false));
 }
 
@@ -96,7 +99,7 @@ async fn what_is_refused_costs_its_own_cells_and_names_the_permission() {
     assert_eq!(row.subnets, Err("needs ec2:DescribeSubnets".to_owned()));
 
     let row = managed("GetProducts").await.unwrap();
-    assert_eq!(row.prices.doubt.as_deref(), Some("needs pricing:GetProducts"));
+    assert_eq!(row.prices.doubt(false), Some("needs pricing:GetProducts"));
     assert_eq!(row.prices.range(&row.types, false), None, "no price, and not 0");
     let row = managed("GetParameters").await.unwrap();
     assert_eq!((row.release.own.as_str(), row.release.newest), ("1.33.4-20260815", None));
