@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::large_stack_arrays,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test may fail, and says what it sees"
 )]
@@ -14,10 +15,17 @@ mod demo;
 #[path = "pty/mod.rs"]
 mod pty;
 
+use std::time::{Duration, Instant};
+
 use demo::{Demo, still, with_faults};
-use ekscope::sim::{AwsOperation, Faults, Options};
+use ekscope::sim::{AwsOperation, Faults, Options, Story};
 use pty::Session;
 use serde_json::{Value, json};
+
+/// The regions of the story, and those that answer in it.
+const EVERYWHERE: &str = "[fleet]\nregions = [\"ap-northeast-1\", \"ap-southeast-2\", \"eu-central-1\", \"eu-north-1\", \
+                          \"eu-west-1\", \"us-east-1\", \"us-east-2\", \"us-west-2\"]\n";
+const ANSWER: [&str; 6] = ["ap-northeast-1", "eu-central-1", "eu-north-1", "eu-west-1", "us-east-1", "us-west-2"];
 
 /// Only the account: no kubeconfig, nothing on the path.
 fn account(options: Options) -> Demo {
@@ -67,6 +75,71 @@ fn from_nothing_to_a_scaled_node_group_in_four_keys() {
     session.send("y");
     session.wait_for(pty::PATIENCE, |_| demo.requests().count("UpdateNodegroupConfig", "eks.eu-west-1") == 1);
     assert_eq!(demo.requests().count("UpdateNodegroupConfig", "eks.eu-west-1"), 1);
+}
+
+#[test]
+fn from_a_name_to_a_scaled_node_group_in_three_keys() {
+    let demo = account(still());
+    let mut session = open(&demo, &["ng", "/general-od", "--eks", "demo"]);
+    session.wait_text("nodegroups(demo)");
+    wait_line(&session, "a group that can be scaled", &["▌", "general-od", "ok"]);
+    session.send("+");
+    session.wait_text("→");
+    session.send("\r");
+    session.wait_text("scale node group");
+    session.send("y");
+    session.wait_text("accepted");
+    assert_eq!(demo.requests().count("UpdateNodegroupConfig", "eks.eu-west-1"), 1);
+}
+
+/// How often a region was asked, whatever for.
+fn asked(demo: &Demo, region: &str) -> u64 {
+    let end = format!(".{region}");
+    demo.requests().counts.iter().filter(|(call, _)| call.ends_with(&end)).map(|(_, count)| count).sum()
+}
+
+/// 40 clusters of 10 groups in 8 regions, one of which is denied and one silent.
+#[test]
+fn a_fleet_fills_as_regions_answer_and_asks_only_for_the_groups_that_are_seen() {
+    let demo = account(Options { live: true, story: Story::find("fleet"), ..still() });
+    demo.place.configure(EVERYWHERE);
+    // One cluster of each region has this name.
+    let mut session = open(&demo, &["clusters", "/analytics"]);
+    let described = |region: &str| demo.requests().count("ListNodegroups", &format!("eks.{region}"));
+    for region in ANSWER {
+        wait_line(&session, "a cluster with the nodes that it wants", &["analytics-", region, "active"]);
+    }
+    session.wait("the groups of one cluster in each region", |_| ANSWER.iter().all(|region| described(region) >= 1));
+    assert_eq!(ANSWER.map(described), [1; 6], "nobody sees the others");
+    session.send("\x1b");
+    wait_line(&session, "the region that is denied", &["us-east-2", "eks:ListClusters"]);
+    session.wait("their groups are asked for", |_| ANSWER.iter().all(|region| described(region) > 1));
+}
+
+#[test]
+#[ignore = "it looks on for three minutes: cargo test --test fleet -- --ignored"]
+fn a_filled_fleet_asks_each_region_at_most_sixty_times_a_minute() {
+    let demo = account(Options { live: true, story: Story::find("fleet"), ..still() });
+    demo.place.configure(EVERYWHERE);
+    let session = demo.place.open_as_is(&[], (160, 60));
+    session.wait_text("clusters(all)[");
+    let filled = |region: &str| demo.requests().count("DescribeNodegroup", &format!("eks.{region}")) >= 50;
+    session.wait("all groups of six regions", |_| ANSWER.iter().all(|region| filled(region)));
+    let start = Instant::now();
+    let mut seen: Vec<(Instant, Vec<u64>)> = Vec::new();
+    while start.elapsed() < Duration::from_mins(3) {
+        seen.push((Instant::now(), ANSWER.iter().map(|region| asked(&demo, region)).collect()));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let mut most = 0;
+    for (at, counts) in &seen {
+        let Some((_, later)) = seen.iter().rev().find(|(later, _)| *later - *at <= Duration::from_mins(1)) else {
+            continue;
+        };
+        most = counts.iter().zip(later).map(|(count, later)| later - count).fold(most, u64::max);
+    }
+    println!("in no minute was a region asked more often than {most} times");
+    assert!(most > 0 && most <= 60, "{most}");
 }
 
 #[test]

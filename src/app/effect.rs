@@ -72,6 +72,6 @@ pub enum Ticket {
     Yaml {
         title: String,
     },
-    Version,
+    Introduction,
     Namespaces(crate::kinds::KindId),
 }

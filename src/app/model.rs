@@ -48,6 +48,8 @@ pub struct Model {
     pub facts: Option<Facts>,
     pub connect_problem: Option<Problem>,
     pub server_version: Option<String>,
+    /// Who the user is to the server, as it says.
+    pub user: Option<String>,
     pub views: Vec<View>,
     pub prompt: Option<Prompt>,
     /// What asks before something happens, and what it is about.
@@ -116,6 +118,7 @@ impl Model {
             facts: None,
             connect_problem: None,
             server_version: None,
+            user: None,
             views: Vec::new(),
             prompt: None,
             dialog: None,

@@ -240,7 +240,7 @@ impl Runtime {
         model.streams = Streams::new(model.config.connection.linger);
         model.tickets.clear();
         model.probed.clear();
-        model.server_version = None;
+        (model.server_version, model.user) = (None, None);
         model.discovered = false;
         model.measuring = None;
         model.attending = false;

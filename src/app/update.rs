@@ -423,7 +423,8 @@ fn fetched(model: &mut Model, ticket: u64, answer: Answer) {
             model.dirty = true;
         }
         (Ticket::Yaml { .. }, Answer::Object(Err(problem))) => model.note(Level::Error, problem),
-        (Ticket::Version, Answer::Version { version, clock_ahead }) => {
+        (Ticket::Introduction, Answer::Introduction { version, user, clock_ahead }) => {
+            model.user = user;
             match version {
                 Ok(version) => model.server_version = Some(version),
                 Err(problem) => tracing::info!("{problem}"),

@@ -152,8 +152,8 @@ impl Model {
         let mut effects: Vec<Effect> = plan.open.into_iter().map(|(id, want)| Effect::Open(id, want)).collect();
         if !self.introduced && self.first_view_is_served() {
             self.introduced = true;
-            let ticket = self.ticket(Ticket::Version);
-            effects.push(Effect::Fetch { ticket, request: Request::Version });
+            let ticket = self.ticket(Ticket::Introduction);
+            effects.push(Effect::Fetch { ticket, request: Request::Introduction });
             effects.push(Effect::Discover);
         }
         for (id, want) in plan.close {

@@ -37,6 +37,8 @@ pub enum Value<'a> {
     /// Text that says how something is, with its colour.
     Status(Health, Cow<'a, str>),
     Int(i64),
+    /// A number that somebody edits, and what it is to become: sorted and filtered by what it is.
+    Edited(i64, i64),
     Float(f64),
     Bool(bool),
     /// `have/want`, sorted by what is missing.
@@ -105,6 +107,7 @@ impl<'a> Value<'a> {
             Value::Symbol(_, text) => Cow::Borrowed(text),
             Value::Text(text) | Value::Status(_, text) => Cow::Borrowed(text),
             Value::Int(number) => Cow::Owned(number.to_string()),
+            Value::Edited(now, wish) => Cow::Owned(format!("{now}→{wish}")),
             Value::Float(number) => Cow::Owned(number.to_string()),
             Value::Bool(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
             Value::Ratio(have, want) => Cow::Owned(format!("{have}/{want}")),
@@ -131,7 +134,7 @@ impl<'a> Value<'a> {
         use serde_json::Value as Json;
         match self {
             Value::Unknown => Json::Null,
-            Value::Int(number) => Json::from(*number),
+            Value::Int(number) | Value::Edited(number, _) => Json::from(*number),
             Value::Float(number) => Json::from(*number),
             Value::Bool(flag) => Json::from(*flag),
             Value::Cpu(milli) => Json::from(*milli),
@@ -146,7 +149,7 @@ impl<'a> Value<'a> {
     pub fn number(&self, now: i64) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "compared with what a person typed")]
         match self {
-            Value::Int(number) => Some(*number as f64),
+            Value::Int(number) | Value::Edited(number, _) => Some(*number as f64),
             Value::Float(number) => Some(*number),
             Value::Ratio(have, _) => Some(f64::from(*have)),
             Value::Cpu(milli) => Some(*milli as f64 / 1000.0),
@@ -203,7 +206,7 @@ impl<'a> Value<'a> {
             Value::Unknown => u128::MAX,
             Value::Symbol(_, text) => prefix(text),
             Value::Text(text) | Value::Status(_, text) => prefix(text),
-            Value::Int(number) => signed(*number),
+            Value::Int(number) | Value::Edited(number, _) => signed(*number),
             Value::Float(number) => float(*number),
             Value::Bool(flag) => u128::from(*flag),
             Value::Ratio(have, want) => {
@@ -250,6 +253,14 @@ pub enum Align {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_is_edited_stays_where_it_is() {
+        let edited = Value::Edited(3, 50);
+        assert_eq!(edited.render(0), "3→50");
+        assert!(edited.compare(&Value::Int(2)).is_gt() && edited.compare(&Value::Int(4)).is_lt());
+        assert_eq!((edited.number(0), edited.json(0)), (Some(3.0), 3.into()));
+    }
 
     #[test]
     fn instants_beyond_all_measure_are_no_overflow() {

@@ -115,6 +115,14 @@ pub(super) fn write(buffer: &mut Buffer, area: Rect, x: u16, parts: &[(&str, rat
     x
 }
 
+/// Of an ARN what comes after its kind: `arn:aws:sts::123456789012:assumed-role/Admin/ada` is `Admin/ada`.
+fn short_user(user: &str) -> &str {
+    if !user.starts_with("arn:") {
+        return user;
+    }
+    user.split_once('/').map_or(user, |(_, name)| name)
+}
+
 /// Cluster, user, health of the streams; nodes, pods and how full the cluster is.
 fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
     if area.height == 0 {
@@ -136,7 +144,8 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     let aws = status::aws(model).map(|(role, word)| (role, format!("   aws {bulb} {word}")));
     let aws_width = aws.as_ref().map_or(0, |(_, text)| grid::width(text));
     let right_width = grid::width(&right) + aws_width + 1;
-    let user = facts.impersonates.as_ref().or(facts.user.as_ref()).map(String::as_str).unwrap_or_default();
+    let user = [&model.user, &facts.impersonates, &facts.user].into_iter().find_map(Option::as_deref);
+    let user = short_user(user.unwrap_or_default());
     let left = Rect { width: area.width.saturating_sub(right_width + 1), ..line };
     let mut x = write(buffer, left, area.x + 1, &[(name, value.patch(screen.style(Role::Accent)))]);
     if let Some(version) = &model.server_version {

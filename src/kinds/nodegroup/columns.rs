@@ -21,7 +21,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::number("min", "The least that is kept", |row, _| count(row.min)).rank(3),
     Column::number("desired", "Nodes that are wanted; 3→5 while a change waits for you", |row, at| {
         match (row.wanted(), at.world.wishes.pending(at.meta.uid)) {
-            (Some(now), Some(wish)) => Value::Text(format!("{now}→{wish}").into()),
+            (Some(now), Some(wish)) => Value::Edited(i64::from(now), i64::from(wish)),
             (now, _) => count(now),
         }
     })

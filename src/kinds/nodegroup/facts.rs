@@ -124,7 +124,9 @@ impl Row {
         match &self.asg {
             Some(asg) => {
                 let of = |instance: &Instance| (instance.instance_type.clone(), instance.zone.clone());
-                self.prices.sum(asg.instances.iter().map(of), self.spot?)
+                // Nothing costs nothing, however it would be bought.
+                let spot = if asg.instances.is_empty() { false } else { self.spot? };
+                self.prices.sum(asg.instances.iter().map(of), spot)
             }
             // Of a group whose instances nobody sees there may be more than have registered.
             None if self.make == Make::Karpenter && world.is_whole(Node::ID, None) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, header};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     cluster::{Cluster, get},
@@ -24,8 +24,8 @@ const MOST_NAMESPACES: usize = 50;
 pub enum Request {
     /// One object as JSON.
     Object { path: String },
-    /// `/version`.
-    Version,
+    /// What server it is, and who the user is to it.
+    Introduction,
     /// The namespaces in which this user may list and watch a kind, when the whole cluster is denied. `known` are
     /// those that the configuration names.
     Namespaces { group: String, resource: String, known: Vec<String> },
@@ -35,8 +35,10 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Object(Result<serde_json::Value, Problem>),
-    Version {
+    Introduction {
         version: Result<String, Problem>,
+        /// The name that it knows the user by; none where it would not say (servers before 1.28 do not).
+        user: Option<String>,
         /// How far the server's clock is ahead, in seconds.
         clock_ahead: Option<i64>,
     },
@@ -48,9 +50,9 @@ pub enum Answer {
 pub async fn run(cluster: &Cluster, request: Request) -> Answer {
     match request {
         Request::Object { path } => Answer::Object(object(cluster, &path).await),
-        Request::Version => {
-            let version = version(cluster).await;
-            Answer::Version { version, clock_ahead: cluster.session.clock_ahead() }
+        Request::Introduction => {
+            let (version, user) = tokio::join!(version(cluster), user(cluster));
+            Answer::Introduction { version, user, clock_ahead: cluster.session.clock_ahead() }
         }
         Request::Namespaces { group, resource, known } => {
             Answer::Namespaces(namespaces(cluster, &group, &resource, known).await)
@@ -87,6 +89,41 @@ async fn version(cluster: &Cluster) -> Result<String, Problem> {
         git_version: String,
     }
     json::<Version>(cluster, "/version").await.map(|version| version.git_version)
+}
+
+async fn user(cluster: &Cluster) -> Option<String> {
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Status {
+        user_info: User,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct User {
+        username: String,
+    }
+    let review = serde_json::json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+    let status: Status = review_of(cluster, "/apis/authentication.k8s.io/v1/selfsubjectreviews", &review).await?;
+    Some(status.user_info.username).filter(|name| !name.is_empty())
+}
+
+/// Has the server say something about this user: the status of a review; none where it does not.
+async fn review_of<T: DeserializeOwned + Default>(
+    cluster: &Cluster,
+    path: &str,
+    review: &serde_json::Value,
+) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Review<T> {
+        status: T,
+    }
+    let mut request = get(path, "application/json", false);
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    *request.body_mut() = Bytes::from(review.to_string());
+    let response = cluster.session.send(request).await.ok().filter(|response| response.status().is_success())?;
+    let body = collect(response.into_body(), SILENCE, 1 << 20).await.ok()?;
+    serde_json::from_slice::<Review<T>>(&body).ok().map(|review| review.status)
 }
 
 async fn namespaces(cluster: &Cluster, group: &str, resource: &str, known: Vec<String>) -> Vec<String> {
@@ -130,11 +167,6 @@ async fn may_watch(cluster: &Cluster, group: &str, resource: &str, namespace: &s
         #[serde(default)]
         allowed: bool,
     }
-    #[derive(Deserialize)]
-    struct Review {
-        #[serde(default)]
-        status: Status,
-    }
     let review = serde_json::json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
@@ -142,14 +174,6 @@ async fn may_watch(cluster: &Cluster, group: &str, resource: &str, namespace: &s
             "group": group, "resource": resource, "namespace": namespace, "verb": "list",
         }},
     });
-    let mut request = get("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "application/json", false);
-    *request.method_mut() = Method::POST;
-    request.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    *request.body_mut() = Bytes::from(review.to_string());
-    let Ok(response) = cluster.session.send(request).await else { return true };
-    if !response.status().is_success() {
-        return true;
-    }
-    let Ok(body) = collect(response.into_body(), SILENCE, 1 << 20).await else { return true };
-    serde_json::from_slice::<Review>(&body).map_or(true, |review| review.status.allowed)
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    review_of::<Status>(cluster, path, &review).await.is_none_or(|status| status.allowed)
 }
