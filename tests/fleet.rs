@@ -185,3 +185,18 @@ fn get_waits_for_what_the_connected_cluster_adds() {
     assert_eq!((rows.len(), &rows[0]["current"], &rows[0]["ready"]), (1, &json!("*"), &json!(6)), "{rows:?}");
     assert!(rows[0]["desired"].is_number(), "{rows:?}");
 }
+
+#[test]
+fn pools_count_what_their_claims_are() {
+    let demo = account(Options { nodes: 24, ..still() });
+    let rows = |view: &str| -> Vec<Value> {
+        let output = demo.place.run(&["get", view, "--eks", "demo", "-o", "json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("rows")
+    };
+    let (claims, groups, nodes) = (rows("nodeclaims"), rows("ng"), rows("nodes"));
+    let pool = groups.iter().find(|row| row["name"] == "arm-burst").unwrap_or_else(|| panic!("{groups:?}"));
+    let of_pool = nodes.iter().filter(|row| row["group"] == "arm-burst").count();
+    assert_eq!((claims.len(), of_pool, &pool["funnel"]), (3, 3, &json!("–·–·3·3·3")), "{pool}");
+    assert!(claims.iter().all(|row| row["step"] == "ready" && row["nodepool"] == "arm-burst"), "{claims:?}");
+}

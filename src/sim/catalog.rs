@@ -39,7 +39,8 @@ ids! {
     INGRESSES = 21; INGRESS_CLASSES = 22; NETWORK_POLICIES = 23; STORAGE_CLASSES = 24; CSI_DRIVERS = 25; ROLES = 26;
     ROLE_BINDINGS = 27; CLUSTER_ROLES = 28; CLUSTER_ROLE_BINDINGS = 29; LEASES = 30; ENDPOINT_SLICES = 31;
     PRIORITY_CLASSES = 32; MUTATING_WEBHOOKS = 33; VALIDATING_WEBHOOKS = 34; API_SERVICES = 35; DEFINITIONS = 36;
-    NODE_METRICS = 37; POD_METRICS = 38; NODE_POOLS = 39; INGRESS_ROUTES = 40;
+    NODE_METRICS = 37; POD_METRICS = 38; NODE_POOLS = 39; NODE_CLAIMS = 40; NODE_CLASSES = 41;
+    INGRESS_ROUTES = 42;
 }
 
 const fn resource(
@@ -55,13 +56,19 @@ const fn resource(
     Resource { group, version, plural, singular, kind, short_names, namespaced, message, fields, custom: false }
 }
 
-const fn custom(group: &'static str, version: &'static str, names: [&'static str; 3], namespaced: bool) -> Resource {
-    Resource { custom: true, ..resource(group, version, names, &[], namespaced, "", &[]) }
+const fn custom(
+    group: &'static str,
+    version: &'static str,
+    names: [&'static str; 3],
+    short_names: &'static [&'static str],
+    namespaced: bool,
+) -> Resource {
+    Resource { custom: true, ..resource(group, version, names, short_names, namespaced, "", &[]) }
 }
 
 /// In the order of the ids above; groups stand together, the core group first.
 #[rustfmt::skip]
-pub static ALL: [Resource; 41] = [
+pub static ALL: [Resource; 43] = [
     resource("", "v1", ["namespaces", "namespace", "Namespace"], &["ns"], false, "core.v1.Namespace", &["status.phase"]),
     resource("", "v1", ["nodes", "node", "Node"], &["no"], false, "core.v1.Node", &["spec.unschedulable"]),
     resource("", "v1", ["pods", "pod", "Pod"], &["po"], true, "core.v1.Pod", &[
@@ -108,8 +115,10 @@ pub static ALL: [Resource; 41] = [
     resource("apiextensions.k8s.io", "v1", ["customresourcedefinitions", "customresourcedefinition", "CustomResourceDefinition"], &["crd", "crds"], false, "apiextensions.v1.CustomResourceDefinition", &[]),
     resource("metrics.k8s.io", "v1beta1", ["nodes", "", "NodeMetrics"], &[], false, "", &[]),
     resource("metrics.k8s.io", "v1beta1", ["pods", "", "PodMetrics"], &[], true, "", &[]),
-    custom("karpenter.sh", "v1", ["nodepools", "nodepool", "NodePool"], false),
-    custom("traefik.io", "v1alpha1", ["ingressroutes", "ingressroute", "IngressRoute"], true),
+    custom("karpenter.sh", "v1", ["nodepools", "nodepool", "NodePool"], &[], false),
+    custom("karpenter.sh", "v1", ["nodeclaims", "nodeclaim", "NodeClaim"], &[], false),
+    custom("karpenter.k8s.aws", "v1", ["ec2nodeclasses", "ec2nodeclass", "EC2NodeClass"], &["ec2nc", "ec2ncs"], false),
+    custom("traefik.io", "v1alpha1", ["ingressroutes", "ingressroute", "IngressRoute"], &[], true),
 ];
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -200,6 +209,7 @@ impl Resource {
             ("apiextensions.k8s.io" | "apiregistration.k8s.io" | "admissionregistration.k8s.io", _) => {
                 &["api-extensions"]
             }
+            ("karpenter.sh" | "karpenter.k8s.aws", _) => &["karpenter"],
             _ => &[],
         }
     }
@@ -246,6 +256,9 @@ mod tests {
             (SECRETS, "secrets"),
             (CRON_JOBS, "cronjobs"),
             (DEFINITIONS, "customresourcedefinitions"),
+            (NODE_POOLS, "nodepools"),
+            (NODE_CLAIMS, "nodeclaims"),
+            (NODE_CLASSES, "ec2nodeclasses"),
             (INGRESS_ROUTES, "ingressroutes"),
         ] {
             assert_eq!(id.plural, plural);

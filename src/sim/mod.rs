@@ -16,6 +16,7 @@ mod cluster;
 mod encoding;
 mod faults;
 mod http;
+mod karpenter;
 mod object;
 mod owner;
 mod print;

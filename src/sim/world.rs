@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::aws::cloud::Cloud;
 use super::catalog::{NODES, PODS, ResourceId};
 use super::faults::Faults;
+use super::karpenter::Karpenter;
 use super::object::{Body, Object, ReadyFrame};
 use super::random::Random;
 use super::requests::RequestLog;
@@ -111,6 +112,7 @@ pub struct World {
     pub story: Option<&'static Story>,
     /// The AWS account behind the cluster.
     pub cloud: Cloud,
+    pub karpenter: Karpenter,
     /// Whether there is more than nodes and pods.
     furnished: bool,
     /// It will live, but the first who ask come first.
@@ -153,6 +155,7 @@ impl World {
             life: Life::new(size.now),
             story: None,
             cloud: Cloud::default(),
+            karpenter: Karpenter::new(size.seed),
             furnished: false,
             unborn: None,
             began: size.now,

@@ -6,8 +6,8 @@ use super::field::Wrong;
 use super::pod::{self, not_negative, one_of, port};
 use super::{names, pod::images};
 use crate::sim::catalog::{
-    AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, PODS, REPLICA_SETS,
-    ResourceId, SECRETS, SERVICES, STATEFUL_SETS,
+    AUTOSCALERS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, NODE_CLAIMS, NODE_POOLS,
+    PODS, REPLICA_SETS, ResourceId, SECRETS, SERVICES, STATEFUL_SETS,
 };
 use crate::sim::cluster::life;
 
@@ -38,9 +38,30 @@ pub fn check(resource: ResourceId, value: &Value) -> Vec<Wrong> {
         AUTOSCALERS => autoscaler(spec, &mut wrong),
         CONFIG_MAPS => ["data", "binaryData"].iter().for_each(|field| wrong.extend(names::keys(value, field))),
         SECRETS => wrong.extend(names::keys(value, "data")),
+        NODE_POOLS => node_pool(spec, &mut wrong),
         _ => {}
     }
     wrong
+}
+
+/// The rules of Karpenter's definition (`karpenter.sh_nodepools.yaml` of v1.14).
+fn node_pool(spec: &Value, wrong: &mut Vec<Wrong>) {
+    if spec["template"].is_null() {
+        wrong.push(Wrong::required("spec.template", ""));
+    }
+    let replicas = &spec["replicas"];
+    if replicas.is_null() {
+        return;
+    }
+    wrong.extend(not_negative("spec.replicas", replicas));
+    let limits = spec["limits"].as_object().into_iter().flatten();
+    if limits.into_iter().any(|(name, _)| name != "nodes") {
+        let why = "only 'limits.nodes' is supported on static NodePools";
+        wrong.push(Wrong::invalid("spec", &"object".into(), why));
+    }
+    if !spec["weight"].is_null() {
+        wrong.push(Wrong::invalid("spec", &"object".into(), "'weight' is not supported on static NodePools"));
+    }
 }
 
 /// A selector that is there selects something.
@@ -246,6 +267,12 @@ pub fn check_change(resource: ResourceId, before: &Value, after: &Value) -> Vec<
                        `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
                        `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
             wrong.push(Wrong::forbidden("spec", why));
+        }
+        NODE_CLAIMS if old != new => wrong.push(Wrong::invalid("spec", &"object".into(), "spec is immutable")),
+        NODE_POOLS if old["replicas"].is_null() != new["replicas"].is_null() => {
+            let why = "Cannot transition NodePool between static (replicas set) and dynamic (replicas unset) provisioning \
+                       modes";
+            wrong.push(Wrong::invalid("spec", &"object".into(), why));
         }
         _ => {}
     }

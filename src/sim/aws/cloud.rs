@@ -1,7 +1,7 @@
 //! What there is in the simulated account: clusters, groups of instances, instances. Made from the simulated cluster's
 //! machines when somebody first asks, so that nothing waits for it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::plans::Plans;
 use super::throttle::Throttle;
 use crate::sim::catalog::NODES;
 use crate::sim::clock::Moment;
-use crate::sim::cluster::node::{ACCOUNT, CLUSTER, GROUPS, InstanceType, Make, REGION, ZONES};
+use crate::sim::cluster::node::{ACCOUNT, CLUSTER, Claim, GROUPS, InstanceType, Make, REGION, ZONES};
 use crate::sim::encoding::template::Short;
 use crate::sim::object::Body;
 use crate::sim::random::Random;
@@ -77,6 +77,8 @@ pub struct Instance {
     pub cluster: String,
     /// None where Karpenter runs it.
     pub group: Option<usize>,
+    /// What Karpenter runs it for; none where a group does.
+    pub claimed: Option<Claimed>,
     pub kind: &'static str,
     pub spot: bool,
     pub zone: usize,
@@ -92,6 +94,17 @@ pub struct Instance {
     pub protected: bool,
     /// Why it ended.
     pub reason: Option<&'static str>,
+}
+
+/// Why Karpenter runs an instance.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub claim: Claim,
+    /// Its node pool and node class.
+    pub pool: String,
+    pub class: String,
+    /// The group whose machines it is like, by its place in `GROUPS`.
+    pub like: usize,
 }
 
 impl Instance {
@@ -138,6 +151,8 @@ pub struct Cloud {
     pub numbered: u32,
     /// Since when nothing runs on the nodes of these instances, as the cluster autoscaler saw it.
     pub empty_since: BTreeMap<u64, Moment>,
+    /// Types of which EC2 has none for Karpenter.
+    pub exhausted: BTreeSet<String>,
     /// How many clusters there are besides, which nobody can reach.
     pub others: usize,
     /// Calls so far.
@@ -158,6 +173,7 @@ impl Default for Cloud {
             throttle: Throttle::default(),
             numbered: 0,
             empty_since: BTreeMap::new(),
+            exhausted: BTreeSet::new(),
             others: 0,
             calls: 0,
         }
@@ -240,7 +256,7 @@ pub fn open(world: &mut World) {
             desired: 0,
             spot: kind.spot,
             types: types(kind.spot, &kind.instance),
-            suspended: std::collections::BTreeSet::new(),
+            suspended: BTreeSet::new(),
             plans: Plans::default(),
             activities: VecDeque::new(),
             created: now - 300 * DAY,
@@ -269,6 +285,12 @@ pub fn open(world: &mut World) {
             region: REGION.to_owned(),
             cluster: CLUSTER.to_owned(),
             group,
+            claimed: machine.claim.clone().map(|claim| Claimed {
+                claim,
+                pool: kind.name.to_owned(),
+                class: "default".to_owned(),
+                like: machine.group,
+            }),
             kind: kind.instance.name,
             spot: kind.spot,
             zone: machine.zone,

@@ -49,7 +49,8 @@ fn managed(world: &World) -> Vec<(usize, usize)> {
 
 fn facts(world: &mut World, pool: usize) -> Facts {
     // As any ready machine of the pool would be.
-    let machine = Machine { name: "".into(), ip: 0, group: pool, zone: 0, instance: 0, uid: 0, created: 0 };
+    let machine =
+        Machine { name: "".into(), ip: 0, group: pool, zone: 0, instance: 0, uid: 0, created: 0, claim: None };
     world.cluster.looks.of(&machine, NodeState::Ready, false, None).facts.clone()
 }
 
@@ -65,6 +66,15 @@ fn fits(pod: &Pod, node: &Imagined) -> bool {
     let candidate =
         Candidate { name: "", facts: &node.facts, cordoned: false, used: node.used, alike: 0, alike_in_zone: 0 };
     scheduler::choose(pod.workload.needs(), &[candidate]).is_ok()
+}
+
+/// Whether it has a group that it may grow for a pod.
+pub fn grows_for(world: &mut World, pod: &Pod) -> bool {
+    managed(world).into_iter().any(|(group, pool)| {
+        let facts = facts(world, pool);
+        let of = &world.cloud.groups[group];
+        of.desired < of.max && fits(pod, &Imagined { group, facts, used: Used::default(), coming: false })
+    })
 }
 
 fn grow(world: &mut World) {
@@ -158,20 +168,20 @@ fn obstacles(world: &mut World, pod: &Pod) -> String {
     if parts.is_empty() { "no node group could be grown".to_owned() } else { parts.join(", ") }
 }
 
-/// Ends one node that has been empty for long enough.
-fn shrink(world: &mut World) {
-    let now = world.life.clock.now();
+/// The chosen machines on which nothing runs but daemons.
+pub fn empty(world: &World, chosen: impl Fn(&Machine) -> bool) -> Vec<Arc<Machine>> {
     // Who has more pods than there are daemons is needed: in a large cluster that saves looking at each pod.
     let daemons = u32::try_from(world.count(DAEMON_SETS)).unwrap_or(u32::MAX);
     let idle = |object: &Object| match &object.body {
-        Body::Node(node) if world.life.index.used(node.machine.uid).pods <= daemons => Some(Arc::clone(&node.machine)),
+        Body::Node(node) if chosen(&node.machine) && world.life.index.used(node.machine.uid).pods <= daemons => {
+            Some(Arc::clone(&node.machine))
+        }
         _ => None,
     };
-    let idle: Vec<_> =
+    let mut idle: Vec<_> =
         world.nodes.iter().filter_map(|name| world.get(NODES, name)).filter_map(|object| idle(&object)).collect();
     if idle.is_empty() {
-        world.cloud.empty_since.clear();
-        return;
+        return idle;
     }
     let mut busy = BTreeSet::new();
     for object in world.snapshot(PODS, "").objects.iter() {
@@ -183,8 +193,15 @@ fn shrink(world: &mut World) {
             busy.insert(node.uid);
         }
     }
+    idle.retain(|machine| !busy.contains(&machine.uid));
+    idle
+}
+
+/// Ends one node that has been empty for long enough.
+fn shrink(world: &mut World) {
+    let now = world.life.clock.now();
     let mut empty = BTreeMap::new();
-    for machine in idle.iter().filter(|machine| !busy.contains(&machine.uid)) {
+    for machine in self::empty(world, |machine| machine.claim.is_none()) {
         let since = world.cloud.empty_since.get(&machine.instance).copied().unwrap_or(now);
         empty.insert(machine.instance, since);
     }

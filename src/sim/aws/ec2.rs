@@ -86,18 +86,21 @@ fn unknown_filter(name: &str) -> Failure {
 }
 
 fn tags(cloud: &Cloud, instance: &Instance) -> Vec<(String, String)> {
-    let mut tags = match instance.group {
-        Some(group) => {
+    let mut tags = match (instance.group, &instance.claimed) {
+        (Some(group), _) => {
             let group = &cloud.groups[group];
             let mut tags = group.tags();
             tags.push(("aws:autoscaling:groupName".to_owned(), group.asg.clone()));
             tags
         }
-        None => vec![
+        (None, Some(claimed)) => vec![
             (format!("kubernetes.io/cluster/{}", instance.cluster), "owned".to_owned()),
-            ("karpenter.sh/nodepool".to_owned(), "arm-burst".to_owned()),
+            ("karpenter.sh/nodepool".to_owned(), claimed.pool.clone()),
+            ("karpenter.sh/nodeclaim".to_owned(), claimed.claim.name.to_string()),
+            ("karpenter.k8s.aws/ec2nodeclass".to_owned(), claimed.class.clone()),
             ("eks:eks-cluster-name".to_owned(), instance.cluster.clone()),
         ],
+        (None, None) => Vec::new(),
     };
     tags.push(("aws:eks:cluster-name".to_owned(), instance.cluster.clone()));
     tags.push(("Name".to_owned(), format!("{}-node", instance.cluster)));

@@ -107,6 +107,7 @@ fn group(
             region: region.to_owned(),
             cluster: cluster.to_owned(),
             group: Some(place),
+            claimed: None,
             kind,
             spot,
             zone: member % ZONES.len(),

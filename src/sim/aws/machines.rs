@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::cloud::Instance;
 use super::scaling::Step;
 use crate::sim::catalog::{LEASES, NODES};
 use crate::sim::cluster::life::Due;
@@ -13,6 +14,7 @@ use crate::sim::cluster::recorder::{self, Word};
 use crate::sim::cluster::workload::Controller;
 use crate::sim::cluster::{lifecycle, platform, pods};
 use crate::sim::encoding::template::Short;
+use crate::sim::karpenter;
 use crate::sim::object::{Body, key};
 use crate::sim::world::World;
 
@@ -41,12 +43,29 @@ fn tell(world: &mut World, machine: &Machine, reason: &str, component: &str, mes
     recorder::tell(world, &involved, Word { warning: false, reason, component, host, message });
 }
 
+/// The group of the simulated cluster whose machine an instance becomes; none where no cluster is simulated behind it.
+pub fn pool(world: &World, number: u64) -> Option<usize> {
+    let instance = world.cloud.instances.get(&number)?;
+    match (&instance.claimed, instance.group) {
+        (Some(claimed), _) => Some(claimed.like),
+        (None, Some(group)) => world.cloud.groups[group].pool,
+        (None, None) => None,
+    }
+}
+
+/// Whether nobody has ended it.
+fn stays(instance: &Instance) -> bool {
+    if instance.claimed.is_some() { matches!(instance.state, "pending" | "running") } else { instance.counts() }
+}
+
 /// An instance has booted: its kubelet registers, and waits for its network.
 pub fn join(world: &mut World, number: u64) {
     let (uid, now) = (world.cloud.random.uid(), world.now());
-    let Some(instance) = world.cloud.instances.get(&number) else { return };
-    let pool = instance.group.and_then(|group| world.cloud.groups[group].pool);
-    let (Some(pool), true) = (pool, instance.counts() && instance.state == "running") else { return };
+    let Some(pool) = pool(world, number) else { return };
+    let Some(instance) = world.cloud.instances.get(&number).filter(|instance| stays(instance)) else { return };
+    if instance.state != "running" {
+        return;
+    }
     let name: Arc<str> =
         format!("ip-{}.{REGION}.compute.internal", Ipv4Addr::from(instance.ip).to_string().replace('.', "-")).into();
     let machine = Arc::new(Machine {
@@ -57,8 +76,10 @@ pub fn join(world: &mut World, number: u64) {
         instance: number,
         uid,
         created: now,
+        claim: instance.claimed.as_ref().map(|claimed| claimed.claim.clone()),
     });
-    let look = world.cluster.looks.of(&machine, NodeState::NotReady, false, None);
+    let own = machine.claim.as_ref().map(|claim| Arc::new(karpenter::joining(world, claim, pool, machine.zone)));
+    let look = world.cluster.looks.of(&machine, NodeState::NotReady, false, own);
     let node = Node { machine: Arc::clone(&machine), look, heartbeat: now, changed: now };
     world.put(NODES, Arc::clone(&name), Body::Node(node));
     if world.count(NODES) <= platform::MOST_LEASES as usize {
@@ -77,7 +98,7 @@ pub fn join(world: &mut World, number: u64) {
 
 /// Its network is there.
 pub fn ready(world: &mut World, number: u64) {
-    let Some(instance) = world.cloud.instances.get(&number).filter(|instance| instance.counts()) else { return };
+    let Some(instance) = world.cloud.instances.get(&number).filter(|instance| stays(instance)) else { return };
     if let Some(name) = instance.node.clone() {
         lifecycle::turn(world, &name, NodeState::Ready);
     }
@@ -120,7 +141,9 @@ pub fn silence(world: &mut World, number: u64) {
 /// The instance is gone, and the node with all that was on it.
 pub fn leave(world: &mut World, number: u64) {
     let Some(name) = name(world, number) else { return };
-    if let Some(node) = node(world, &name) {
+    if let Some(node) = node(world, &name).filter(|node| node.machine.claim.is_some()) {
+        tell(world, &node.machine, "Finalized", "karpenter", "Finalized karpenter.sh/termination");
+    } else if let Some(node) = node(world, &name) {
         let message = format!("Deleting node {name} because it does not exist in the cloud provider");
         tell(world, &node.machine, "DeletingNode", "cloud-node-lifecycle-controller", &message);
     }

@@ -16,11 +16,11 @@ mod fleet;
 pub mod group;
 mod input;
 mod listings;
-mod machines;
+pub mod machines;
 pub mod plans;
 pub mod scaling;
 pub mod server;
-mod shop;
+pub mod shop;
 pub mod signature;
 pub mod throttle;
 

@@ -10,6 +10,7 @@ use crate::sim::clock::Moment;
 use crate::sim::cluster::life::Due;
 use crate::sim::cluster::node::ZONES;
 use crate::sim::encoding::template::rfc3339;
+use crate::sim::karpenter;
 use crate::sim::world::World;
 
 /// A group that got no instance tries again so much later.
@@ -229,6 +230,7 @@ fn launch(world: &mut World, at: usize, have: usize) {
         region,
         cluster,
         group: Some(at),
+        claimed: None,
         kind,
         spot,
         zone,
@@ -241,9 +243,14 @@ fn launch(world: &mut World, at: usize, have: usize) {
         reason: None,
     };
     world.cloud.instances.insert(number, instance);
-    after(world, [5_000, 9_000], Step::Boot(number));
     after(world, [12_000, 18_000], Step::InService(number));
-    if world.cloud.groups[at].pool.is_some() {
+    boot(world, number);
+}
+
+/// A new instance boots, and joins the cluster where one is simulated.
+pub fn boot(world: &mut World, number: u64) {
+    after(world, [5_000, 9_000], Step::Boot(number));
+    if machines::pool(world, number).is_some() {
         after(world, [22_000, 30_000], Step::Join(number));
     }
 }
@@ -366,5 +373,6 @@ fn gone(world: &mut World, number: u64) {
         finish(&mut world.cloud.groups[at].activities, number, now);
         look(world, at);
     }
+    karpenter::gone(world, number);
     world.life.clock.after(SHOWN, Due::Cloud(Step::Forget(number)));
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::life::{self, Due};
+use super::node::Own;
 use super::pods;
 use crate::sim::catalog::{NAMESPACES, PODS, ResourceId};
 use crate::sim::clock::Moment;
 use crate::sim::encoding::template::rfc3339;
-use crate::sim::object::Object;
+use crate::sim::object::{Body, Object};
 use crate::sim::world::World;
 
 /// What becomes of what a deleted object owns.
@@ -80,6 +81,15 @@ pub fn delete(world: &mut World, resource: ResourceId, key: &str, propagation: P
     if life::is_deleted(&value) {
         return Some(object);
     }
+    if let Body::Node(node) = &object.body {
+        // Nothing but pods is a node's, and they go with it.
+        let own = Own { deleted: Some(world.now()), ..node.own() };
+        if own.finalizers.is_empty() {
+            return world.remove(resource, key);
+        }
+        let node = node.with(own, &mut world.cluster.looks);
+        return Some(world.put(resource, Arc::clone(&object.key), Body::Node(node)));
+    }
     let Some(marked) = marked(world, &value, propagation) else { return world.remove(resource, key) };
     let left = world.put_value(resource, marked);
     if propagation != Propagation::Background {
@@ -143,15 +153,15 @@ pub fn orphaned(world: &mut World, object: &Object) {
         return;
     }
     let uid = match &object.body {
-        crate::sim::object::Body::Text(..) => life::uid(&object.value()),
+        Body::Text(..) => life::uid(&object.value()),
         // Pods on a node that is gone are gone with it.
-        crate::sim::object::Body::Node(_) => {
+        Body::Node(_) => {
             for pod in super::lifecycle::on(world, object.name()) {
                 world.remove(PODS, &pod.key);
             }
             return;
         }
-        crate::sim::object::Body::Pod(_) => return,
+        Body::Pod(_) => return,
     };
     if uid == 0 {
         return;

@@ -1,31 +1,36 @@
-//! Custom resource definitions and their instances.
+//! Custom resource definitions, and instances of those that no controller of this world looks at.
 
 use serde_json::{Value, json};
 
 use super::objects::metadata;
 use super::seed::Size;
-use crate::sim::catalog::{DEFINITIONS, INGRESS_ROUTES, NODE_POOLS, ResourceId};
+use crate::sim::catalog::{DEFINITIONS, INGRESS_ROUTES, NODE_POOLS, Resource, ResourceId};
 use crate::sim::encoding::template::rfc3339;
 
-fn definition(
-    size: Size,
-    group: &str,
-    version: &str,
-    [plural, singular, kind]: [&str; 3],
-    namespaced: bool,
-    columns: &Value,
-) -> Value {
-    let created = rfc3339(size.now - 300 * 86_400);
-    let condition = |kind: &str, reason: &str, message: &str| json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": created });
-    let names = json!({ "plural": plural, "singular": singular, "kind": kind, "listKind": format!("{kind}List") });
+/// The definition of a custom resource, with the columns that it prints.
+pub fn definition(size: Size, resource: ResourceId, columns: &Value) -> Value {
+    let created = size.now - 300 * 86_400;
+    let since = rfc3339(created);
+    let condition = |kind: &str, reason: &str, message: &str| json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since });
+    let Resource { group, version, plural, singular, kind, short_names, namespaced, .. } = &*resource;
+    let mut names = json!({ "plural": plural, "singular": singular, "kind": kind, "listKind": format!("{kind}List") });
+    for (field, list) in [("shortNames", *short_names), ("categories", resource.categories())] {
+        if !list.is_empty() {
+            names[field] = list.into();
+        }
+    }
+    let mut subresources = json!({ "status": {} });
+    if resource == NODE_POOLS {
+        subresources["scale"] = json!({ "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.nodes" });
+    }
     let free = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     json!({
-        "metadata": metadata(size, "", &format!("{plural}.{group}"), size.now - 300 * 86_400, "CustomResourceDefinition"),
+        "metadata": metadata(size, "", &format!("{plural}.{group}"), created, "CustomResourceDefinition"),
         "spec": {
-            "group": group, "names": names, "scope": if namespaced { "Namespaced" } else { "Cluster" },
+            "group": group, "names": names, "scope": if *namespaced { "Namespaced" } else { "Cluster" },
             "conversion": { "strategy": "None" },
             "versions": [{
-                "name": version, "served": true, "storage": true, "subresources": { "status": {} },
+                "name": version, "served": true, "storage": true, "subresources": subresources,
                 "additionalPrinterColumns": columns,
                 "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": free, "status": free } } },
             }],
@@ -40,66 +45,14 @@ fn definition(
     })
 }
 
-/// The definitions and what there is of them.
+/// The others' definitions and what there is of them.
 pub fn all(size: Size) -> Vec<(ResourceId, Value)> {
-    let mut all = vec![
-        (
-            DEFINITIONS,
-            definition(
-                size,
-                "karpenter.sh",
-                "v1",
-                ["nodepools", "nodepool", "NodePool"],
-                false,
-                &json!([
-                    { "name": "NodeClass", "type": "string", "jsonPath": ".spec.template.spec.nodeClassRef.name" },
-                    { "name": "Nodes", "type": "string", "jsonPath": ".status.resources.nodes" },
-                    { "name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status" },
-                    { "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" },
-                    { "name": "Weight", "type": "integer", "jsonPath": ".spec.weight", "priority": 1 },
-                    { "name": "CPU", "type": "string", "jsonPath": ".status.resources.cpu", "priority": 1 },
-                    { "name": "Memory", "type": "string", "jsonPath": ".status.resources.memory", "priority": 1 },
-                ]),
-            ),
-        ),
-        (
-            DEFINITIONS,
-            definition(
-                size,
-                "traefik.io",
-                "v1alpha1",
-                ["ingressroutes", "ingressroute", "IngressRoute"],
-                true,
-                &json!([
-                    { "name": "Entry", "type": "string", "jsonPath": ".spec.entryPoints[0]" },
-                    { "name": "Match", "type": "string", "jsonPath": ".spec.routes[*].match" },
-                    { "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" },
-                ]),
-            ),
-        ),
-    ];
-    let nodes = size.nodes * 16 / 100;
-    let since = rfc3339(size.now - 200 * 86_400);
-    for (name, weight, nodes, ready) in [("arm-burst", 10, nodes, "True"), ("gpu-overflow", 50, 0, "False")] {
-        all.push((NODE_POOLS, json!({
-            "apiVersion": "karpenter.sh/v1", "kind": "NodePool",
-            "metadata": metadata(size, "", name, size.now - 200 * 86_400, "NodePool"),
-            "spec": {
-                "weight": weight, "limits": { "cpu": "4000" },
-                "disruption": { "consolidationPolicy": "WhenEmptyOrUnderutilized", "consolidateAfter": "1m",
-                    "budgets": [{ "nodes": "10%" }] },
-                "template": { "spec": {
-                    "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default" },
-                    "requirements": [{ "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot"] }],
-                    "expireAfter": "720h",
-                } },
-            },
-            "status": {
-                "resources": { "nodes": nodes.to_string(), "cpu": (nodes * 8).to_string(), "memory": format!("{}Gi", nodes * 16) },
-                "conditions": [{ "type": "Ready", "status": ready, "reason": "Ready", "message": "", "lastTransitionTime": since }],
-            },
-        })));
-    }
+    let columns = json!([
+        { "name": "Entry", "type": "string", "jsonPath": ".spec.entryPoints[0]" },
+        { "name": "Match", "type": "string", "jsonPath": ".spec.routes[*].match" },
+        { "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" },
+    ]);
+    let mut all = vec![(DEFINITIONS, definition(size, INGRESS_ROUTES, &columns))];
     for (namespace, host) in [
         ("storefront", "www"),
         ("partner-api", "partners"),

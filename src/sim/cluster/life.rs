@@ -20,10 +20,11 @@ use super::{
 };
 use crate::sim::aws::{cluster_autoscaler, plans, scaling};
 use crate::sim::catalog::{
-    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
-    REVISIONS, ResourceId, SERVICES, STATEFUL_SETS,
+    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, EVENTS, JOBS, NAMESPACES, NODE_CLAIMS, NODE_POOLS, NODES,
+    PODS, REPLICA_SETS, REVISIONS, ResourceId, SERVICES, STATEFUL_SETS,
 };
 use crate::sim::clock::{Clock, Moment};
+use crate::sim::karpenter;
 use crate::sim::object::{Body, Object};
 use crate::sim::world::{Change, Event, World};
 
@@ -54,6 +55,7 @@ pub enum Due {
     Line(usize),
     /// Something in the AWS account behind the cluster.
     Cloud(scaling::Step),
+    Karpenter(karpenter::Task),
 }
 
 /// What happens again and again.
@@ -204,7 +206,7 @@ impl Life {
 pub fn begin(world: &mut World, story: Option<&'static Story>) {
     world.furnish();
     world.life.on = true;
-    for resource in [PODS, REVISIONS, SERVICES].into_iter().chain(INDEXED) {
+    for resource in [PODS, REVISIONS, SERVICES, NODE_CLAIMS].into_iter().chain(INDEXED) {
         for object in world.snapshot(resource, "").objects.iter() {
             index(world, resource, None, Some(object));
         }
@@ -281,12 +283,16 @@ fn happen(world: &mut World, due: Due) {
                     cron_job::minute(world);
                     plans::minute(world);
                 }
-                Beat::Nodes => cluster_autoscaler::run(world),
+                Beat::Nodes => {
+                    cluster_autoscaler::run(world);
+                    karpenter::run(world);
+                }
                 Beat::Incident => incident::draw(world),
             }
         }
         Due::Line(at) => super::story::line(world, at),
         Due::Cloud(step) => scaling::step(world, step),
+        Due::Karpenter(task) => karpenter::step(world, task),
     }
 }
 
@@ -300,6 +306,8 @@ fn reconcile(world: &mut World, resource: ResourceId, key: &Arc<str>) {
         JOBS => job::reconcile(world, &object),
         DISRUPTION_BUDGETS => budget::reconcile(world, &object),
         SERVICES => endpoints::reconcile(world, &object),
+        NODE_POOLS => karpenter::reconcile_pool(world, &object),
+        NODE_CLAIMS => karpenter::reconcile(world, key),
         NAMESPACES if is_deleted(&object.value()) => collector::empty_namespace(world, &object),
         NAMESPACES => upkeep::furnish(world, object.name()),
         _ => {}
@@ -326,10 +334,13 @@ pub fn noticed(world: &mut World, event: &Event) {
                 world.life.retry();
                 let sets = world.snapshot(DAEMON_SETS, "").objects;
                 sets.iter().for_each(|set| world.life.mark(DAEMON_SETS, &set.key));
+                if let Body::Node(node) = &object.body {
+                    karpenter::mark(world, node.machine.claim.as_ref());
+                }
             }
         }
         DEPLOYMENTS | REPLICA_SETS | STATEFUL_SETS | DAEMON_SETS | JOBS | DISRUPTION_BUDGETS | NAMESPACES
-        | SERVICES => {
+        | SERVICES | NODE_CLAIMS | NODE_POOLS => {
             if after.is_some() {
                 world.life.mark(resource, &object.key);
             }

@@ -22,6 +22,7 @@ pub mod log_lines;
 pub mod managed;
 pub mod metrics;
 pub mod node;
+pub mod node_object;
 pub mod objects;
 pub mod ownership;
 pub mod platform;

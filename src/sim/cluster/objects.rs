@@ -19,6 +19,7 @@ use crate::sim::catalog::{
     SERVICES,
 };
 use crate::sim::encoding::template::{Short, rfc3339};
+use crate::sim::karpenter;
 use crate::sim::object::{Body, Object};
 use crate::sim::random::{Random, low};
 
@@ -55,6 +56,7 @@ pub fn all(
             all.extend(event(object, pod, size).map(|event| (EVENTS, event)));
         }
     }
+    all.extend(karpenter::all(cluster));
     all.extend(custom::all(size));
     all.extend(platform::all(cluster, &namespaces.into_iter().collect::<Vec<_>>()));
     if pods.len() <= endpoints::MOST_PODS {

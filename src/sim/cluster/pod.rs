@@ -217,7 +217,7 @@ impl Fill for Pod {
             }
             Hole::Container(at) => id(u64::from(at) * 1000 + u64::from(self.restarts)),
             Hole::LastContainer(at) => id(u64::from(at) * 1000 + u64::from(self.restarts) + 999),
-            Hole::Name | Hole::Version | Hole::Instance => Filling::Text(""),
+            Hole::Name | Hole::Version | Hole::Instance | Hole::Claim | Hole::ClaimUid => Filling::Text(""),
         }
     }
 }

@@ -26,11 +26,12 @@ pub struct Needs {
     pub gated: bool,
 }
 
+/// What a label of a node must be.
 #[derive(Debug, Clone)]
-struct Requirement {
-    key: String,
-    operator: String,
-    values: Vec<String>,
+pub struct Requirement {
+    pub key: String,
+    pub operator: String,
+    pub values: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -112,13 +113,8 @@ impl Needs {
         let selector = spec["nodeSelector"].as_object().into_iter().flatten();
         let affinity = &spec["affinity"];
         let required = &affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
-        let requirement = |value: &Value| Requirement {
-            key: text(&value["key"]),
-            operator: text(&value["operator"]),
-            values: elements(&value["values"]).map(text).collect(),
-        };
         let term = |term: &Value| {
-            elements(&term["matchExpressions"]).chain(elements(&term["matchFields"])).map(requirement).collect()
+            elements(&term["matchExpressions"]).chain(elements(&term["matchFields"])).map(Requirement::of).collect()
         };
         let tolerations = elements(&spec["tolerations"]).map(|one| Toleration {
             key: text(&one["key"]),
@@ -195,13 +191,27 @@ impl Needs {
 }
 
 impl Requirement {
-    fn holds(&self, value: Option<&String>) -> bool {
+    /// Of a `NodeSelectorRequirement`.
+    pub fn of(value: &Value) -> Self {
+        Self {
+            key: text(&value["key"]),
+            operator: text(&value["operator"]),
+            values: elements(&value["values"]).map(text).collect(),
+        }
+    }
+
+    /// Whether a label with this value meets it.
+    pub fn holds(&self, value: Option<&String>) -> bool {
         let listed = value.is_some_and(|value| self.values.contains(value));
+        let number = |text: Option<&String>| text.and_then(|text| text.parse::<i64>().ok());
+        let bounds = || number(value).zip(number(self.values.first()));
         match self.operator.as_str() {
             "In" => listed,
             "NotIn" => !listed,
             "Exists" => value.is_some(),
             "DoesNotExist" => value.is_none(),
+            "Gt" => bounds().is_some_and(|(value, bound)| value > bound),
+            "Lt" => bounds().is_some_and(|(value, bound)| value < bound),
             _ => false,
         }
     }

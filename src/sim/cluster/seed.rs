@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
 use super::company::{self, Platform};
-use super::node::{GROUPS, Looks, Machine, NodeState, REGION, ZONES};
+use super::node::{Claim, GROUPS, Looks, Machine, Make, NodeState, REGION, ZONES};
 use super::pod::{Pod, State};
 use super::workload::{Container, Controller, Templates, Workload, own_image};
 use crate::sim::random::Random;
@@ -185,15 +185,17 @@ fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState, bool)> {
                 _ if random.chance(4) => NodeState::DiskPressure,
                 _ => NodeState::Ready,
             };
+            let (instance, uid) = (random.next(), random.uid());
             let machine = Machine {
                 name: name.into(),
                 ip,
                 group,
                 zone,
-                instance: random.next(),
-                uid: random.uid(),
+                instance,
+                uid,
                 created: size.now
                     - if GROUPS[group].spot { random.between(600, 4 * DAY) } else { random.between(DAY, 30 * DAY) },
+                claim: (GROUPS[group].make == Make::Karpenter).then(|| Claim::of(GROUPS[group].name, uid)),
             };
             (Arc::new(machine), state, at == 5 && size.nodes >= 12)
         })

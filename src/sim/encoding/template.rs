@@ -38,6 +38,9 @@ pub enum Hole {
     Instance,
     Machine,
     SystemUuid,
+    /// The NodeClaim that a node comes from, and its uid.
+    Claim,
+    ClaimUid,
     /// Why no node takes the pod.
     Message,
     /// How long the kubelet waits before it tries again.
@@ -52,7 +55,7 @@ pub enum Hole {
 const FIRST: u32 = 0xE000;
 const CONTAINERS: u32 = 0xE100;
 const LAST_CONTAINERS: u32 = 0xE200;
-const PLAIN: [Hole; 23] = [
+const PLAIN: [Hole; 25] = [
     Hole::Name,
     Hole::Uid,
     Hole::Version,
@@ -76,6 +79,8 @@ const PLAIN: [Hole; 23] = [
     Hole::Message,
     Hole::BackOff,
     Hole::Grace,
+    Hole::Claim,
+    Hole::ClaimUid,
 ];
 
 impl Hole {

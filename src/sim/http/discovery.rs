@@ -85,7 +85,7 @@ fn discovered(resource: &Resource) -> Value {
     let below: Vec<_> = subresources(resource)
         .into_iter()
         .map(|below| {
-            let kind = if resource.custom {
+            let kind = if resource.custom && below.group.is_empty() {
                 kind_of(resource.group, resource.version, below.kind)
             } else {
                 kind_of(below.group, below.version, below.kind)
@@ -129,7 +129,7 @@ fn subresources(resource: &Resource) -> Vec<Subresource> {
             below("portforward", "PodPortForwardOptions", STREAM),
             status,
         ],
-        "Deployment" | "ReplicaSet" | "StatefulSet" => vec![scale(), status],
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "NodePool" => vec![scale(), status],
         "DaemonSet"
         | "Job"
         | "CronJob"

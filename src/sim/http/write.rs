@@ -13,7 +13,7 @@ use super::status::Status;
 use super::{body, discovery, patch};
 use crate::sim::admission::options::{self, Writing};
 use crate::sim::admission::pod::not_negative;
-use crate::sim::catalog::{PODS, ResourceId};
+use crate::sim::catalog::{NODE_POOLS, PODS, ResourceId};
 use crate::sim::cluster::store::{self, Deletion};
 use crate::sim::object::{Object, key};
 use crate::sim::world::World;
@@ -243,6 +243,9 @@ fn scale_of(object: &Value) -> Value {
     let selector: Vec<_> =
         labels.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
     let metadata = &object["metadata"];
+    // A pool of Karpenter's counts its nodes (`statusReplicasPath` of its definition).
+    let counted = if object["kind"] == NODE_POOLS.kind { "nodes" } else { "replicas" };
+    let replicas = &object["status"][counted];
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {
@@ -250,7 +253,7 @@ fn scale_of(object: &Value) -> Value {
             "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
         },
         "spec": { "replicas": object["spec"]["replicas"] },
-        "status": { "replicas": object["status"]["replicas"].as_u64().unwrap_or(0), "selector": selector.join(",") },
+        "status": { "replicas": replicas.as_u64().unwrap_or(0), "selector": selector.join(",") },
     })
 }
 
