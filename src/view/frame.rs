@@ -148,6 +148,12 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
     let user = short_user(user.unwrap_or_default());
     let left = Rect { width: area.width.saturating_sub(right_width + 1), ..line };
     let mut x = write(buffer, left, area.x + 1, &[(name, value.patch(screen.style(Role::Accent)))]);
+    // Before all that may have no room.
+    for (mark, holds) in [("protected", model.protected()), ("read-only", model.read_only)] {
+        if holds {
+            x = write(buffer, left, x, &[(" ", label), (mark, screen.style(Role::Warning))]);
+        }
+    }
     if let Some(version) = &model.server_version {
         x = write(buffer, left, x, &[(dot, label), (version, value)]);
     }
@@ -155,12 +161,7 @@ fn draw_header(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'
         x = write(buffer, left, x, &[(dot, label), (&facts.host, label)]);
         // Half a name would be another's.
         if !user.is_empty() && x + grid::width("   you ") + grid::width(user) <= left.right() {
-            x = write(buffer, left, x, &[("   you ", label), (user, value)]);
-        }
-    }
-    for (mark, holds) in [("protected", model.protected()), ("read-only", model.read_only)] {
-        if holds {
-            x = write(buffer, left, x, &[("   ", label), (mark, screen.style(Role::Warning))]);
+            write(buffer, left, x, &[("   you ", label), (user, value)]);
         }
     }
     let at = area.right().saturating_sub(right_width);

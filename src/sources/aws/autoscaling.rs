@@ -9,9 +9,10 @@ use super::error::AwsError;
 use super::session::AwsSession;
 use super::xml::Node;
 
+/// Entries of a page; the least that some lists give by themselves is 50.
+const PAGE: &str = "100";
 /// Names that one call takes at most.
 const NAMES_PER_CALL: usize = 50;
-const MOST_PAGES: usize = 100;
 
 /// One group. Sizes are `None` only where an endpoint leaves them out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,8 +139,12 @@ impl Refresh {
 pub async fn describe_auto_scaling_groups(session: &AwsSession, names: &[String]) -> Result<Vec<Group>, AwsError> {
     let mut groups = Vec::new();
     for names in names.chunks(NAMES_PER_CALL) {
-        let parameters = || Parameters::default().list("AutoScalingGroupNames.member", names);
-        groups.extend(pages(session, "DescribeAutoScalingGroups", parameters, "AutoScalingGroups", group, 100).await?);
+        let parameters = page().list("AutoScalingGroupNames.member", names);
+        groups.extend(
+            session
+                .xml_pages(AUTO_SCALING, "DescribeAutoScalingGroups", parameters, "AutoScalingGroups", group)
+                .await?,
+        );
     }
     Ok(groups)
 }
@@ -152,8 +157,8 @@ pub async fn describe_auto_scaling_groups_by_tag(
     values: &[&str],
 ) -> Result<Vec<Group>, AwsError> {
     let name = format!("tag:{key}");
-    let parameters = || Parameters::default().filter("Filters.member.1", "Values.member", &name, values);
-    pages(session, "DescribeAutoScalingGroups", parameters, "AutoScalingGroups", group, 100).await
+    let parameters = page().filter("Filters.member.1", "Values.member", &name, values);
+    session.xml_pages(AUTO_SCALING, "DescribeAutoScalingGroups", parameters, "AutoScalingGroups", group).await
 }
 
 /// The newest activities of a group, at most a hundred. Needs `autoscaling:DescribeScalingActivities`.
@@ -170,14 +175,14 @@ pub async fn describe_scaling_activities(
 
 /// Of one group, or of all that the account has in the region. Needs `autoscaling:DescribeScheduledActions`.
 pub async fn describe_scheduled_actions(session: &AwsSession, group: Option<&str>) -> Result<Vec<Scheduled>, AwsError> {
-    let parameters = || Parameters::default().set_if("AutoScalingGroupName", group);
+    let parameters = page().set_if("AutoScalingGroupName", group);
     let list = "ScheduledUpdateGroupActions";
-    pages(session, "DescribeScheduledActions", parameters, list, scheduled, 100).await
+    session.xml_pages(AUTO_SCALING, "DescribeScheduledActions", parameters, list, scheduled).await
 }
 
 /// Of all groups that the account has in the region. Needs `autoscaling:DescribePolicies`.
 pub async fn describe_policies(session: &AwsSession) -> Result<Vec<Policy>, AwsError> {
-    pages(session, "DescribePolicies", Parameters::default, "ScalingPolicies", policy, 100).await
+    session.xml_pages(AUTO_SCALING, "DescribePolicies", page(), "ScalingPolicies", policy).await
 }
 
 /// The newest refreshes of a group, at most `most`. Needs `autoscaling:DescribeInstanceRefreshes`.
@@ -233,26 +238,9 @@ pub async fn terminate_instance_in_auto_scaling_group(
     Ok(session.xml(call).await?.find("Activity").map(activity).unwrap_or_default())
 }
 
-async fn pages<T>(
-    session: &AwsSession,
-    operation: &'static str,
-    parameters: impl Fn() -> Parameters,
-    list: &str,
-    read: fn(&Node) -> T,
-    size: usize,
-) -> Result<Vec<T>, AwsError> {
-    let mut all = Vec::new();
-    let mut next: Option<String> = None;
-    for _ in 0..MOST_PAGES {
-        let parameters = parameters().set("MaxRecords", size.to_string()).set_if("NextToken", next.as_deref());
-        let result = session.xml(Call::query(AUTO_SCALING, operation, &parameters)).await?;
-        all.extend(result.list(list).map(read));
-        next = result.text("NextToken").map(str::to_owned);
-        if next.is_none() {
-            return Ok(all);
-        }
-    }
-    Err(AwsError::unreadable(AUTO_SCALING, operation, session.region(), format!("more than {MOST_PAGES} pages")))
+/// What every page of a list is asked with.
+fn page() -> Parameters {
+    Parameters::default().set("MaxRecords", PAGE)
 }
 
 fn group(node: &Node) -> Group {

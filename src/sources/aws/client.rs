@@ -16,6 +16,9 @@ use super::sign::signed;
 use super::xml::Node;
 use crate::problem::Problem;
 
+/// Pages of a list; who gives more goes round in circles.
+const MOST_PAGES: usize = 100;
+
 /// A call, ready to be sent.
 pub(super) struct Call {
     service: Service,
@@ -62,7 +65,7 @@ impl Call {
 }
 
 /// Parameters of the query protocol.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -165,6 +168,31 @@ impl AwsSession {
     }
 
     /// Sends a call whose answer is XML.
+    /// A list of a query service, page after page: `list` is where its entries are. `parameters` are the same for every
+    /// page.
+    pub(super) async fn xml_pages<T>(
+        &self,
+        service: Service,
+        operation: &'static str,
+        parameters: Parameters,
+        list: &str,
+        read: fn(&Node) -> T,
+    ) -> Result<Vec<T>, AwsError> {
+        let mut all = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let parameters = parameters.clone().set_if("NextToken", next.as_deref());
+            let result = self.xml(Call::query(service, operation, &parameters)).await?;
+            all.extend(result.list(list).map(read));
+            // EC2 writes it small.
+            next = ["NextToken", "nextToken"].iter().find_map(|name| result.text(name)).map(str::to_owned);
+            if next.is_none() {
+                return Ok(all);
+            }
+        }
+        Err(AwsError::unreadable(service, operation, self.region(), format!("more than {MOST_PAGES} pages")))
+    }
+
     pub(super) async fn xml(&self, call: Call) -> Result<Node, AwsError> {
         let (service, operation) = (call.service, call.operation);
         let reply = self.call(call).await?;

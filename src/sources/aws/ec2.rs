@@ -11,7 +11,6 @@ use super::error::AwsError;
 use super::session::AwsSession;
 use super::xml::Node;
 
-const MOST_PAGES: usize = 100;
 /// Types that one call takes at most.
 const TYPES_PER_CALL: usize = 100;
 
@@ -101,14 +100,16 @@ pub async fn describe_instances(session: &AwsSession, select: Select<'_>) -> Res
             for ids in ids.chunks(500) {
                 // A filter passes over ids that are gone; naming them outright would fail the whole call.
                 let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                let parameters = || Parameters::default().filter("Filter.1", "Value", "instance-id", &ids);
-                all.extend(pages(session, "DescribeInstances", parameters, "reservationSet", reservation).await?);
+                let parameters = Parameters::default().filter("Filter.1", "Value", "instance-id", &ids);
+                all.extend(
+                    session.xml_pages(EC2, "DescribeInstances", parameters, "reservationSet", reservation).await?,
+                );
             }
         }
         Select::Tag(key, values) => {
             let name = format!("tag:{key}");
-            let parameters = || Parameters::default().filter("Filter.1", "Value", &name, values);
-            all = pages(session, "DescribeInstances", parameters, "reservationSet", reservation).await?;
+            let parameters = Parameters::default().filter("Filter.1", "Value", &name, values);
+            all = session.xml_pages(EC2, "DescribeInstances", parameters, "reservationSet", reservation).await?;
         }
     }
     Ok(all.into_iter().flatten().collect())
@@ -118,8 +119,10 @@ pub async fn describe_instances(session: &AwsSession, select: Select<'_>) -> Res
 pub async fn describe_instance_types(session: &AwsSession, names: &[String]) -> Result<Vec<InstanceType>, AwsError> {
     let mut all = Vec::new();
     for names in names.chunks(TYPES_PER_CALL) {
-        let parameters = || Parameters::default().list("InstanceType", names);
-        all.extend(pages(session, "DescribeInstanceTypes", parameters, "instanceTypeSet", instance_type).await?);
+        let parameters = Parameters::default().list("InstanceType", names);
+        all.extend(
+            session.xml_pages(EC2, "DescribeInstanceTypes", parameters, "instanceTypeSet", instance_type).await?,
+        );
     }
     Ok(all)
 }
@@ -129,7 +132,8 @@ pub async fn describe_subnets(session: &AwsSession, ids: &[String]) -> Result<Ve
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    pages(session, "DescribeSubnets", || Parameters::default().list("SubnetId", ids), "subnetSet", subnet).await
+    let parameters = Parameters::default().list("SubnetId", ids);
+    session.xml_pages(EC2, "DescribeSubnets", parameters, "subnetSet", subnet).await
 }
 
 /// The price now of each type in each zone, for Linux. Needs `ec2:DescribeSpotPriceHistory`.
@@ -143,10 +147,10 @@ pub async fn describe_spot_price_history(
     }
     let from = (now - SignedDuration::from_mins(1)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let products = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
-    let parameters = || {
-        Parameters::default().list("InstanceType", types).list("ProductDescription", &products).set("StartTime", &from)
-    };
-    let mut prices = pages(session, "DescribeSpotPriceHistory", parameters, "spotPriceHistorySet", spot_price).await?;
+    let parameters =
+        Parameters::default().list("InstanceType", types).list("ProductDescription", &products).set("StartTime", &from);
+    let mut prices =
+        session.xml_pages(EC2, "DescribeSpotPriceHistory", parameters, "spotPriceHistorySet", spot_price).await?;
     // The newest of each type and zone; older ones come along when the price changed within the minute.
     prices.sort_by(|a, b| (&a.instance_type, &a.zone, b.since).cmp(&(&b.instance_type, &b.zone, a.since)));
     prices.dedup_by(|later, first| later.instance_type == first.instance_type && later.zone == first.zone);
@@ -159,36 +163,15 @@ pub async fn describe_launch_template_versions(
     template: &str,
     versions: &[&str],
 ) -> Result<Vec<TemplateVersion>, AwsError> {
-    let parameters = || Parameters::default().set("LaunchTemplateId", template).list("LaunchTemplateVersion", versions);
+    let parameters = Parameters::default().set("LaunchTemplateId", template).list("LaunchTemplateVersion", versions);
     let list = "launchTemplateVersionSet";
-    pages(session, "DescribeLaunchTemplateVersions", parameters, list, template_version).await
+    session.xml_pages(EC2, "DescribeLaunchTemplateVersions", parameters, list, template_version).await
 }
 
 /// Names of the regions that the account has switched on. Needs `ec2:DescribeRegions`.
 pub async fn describe_regions(session: &AwsSession) -> Result<Vec<String>, AwsError> {
     let result = session.xml(Call::query(EC2, "DescribeRegions", &Parameters::default())).await?;
     Ok(result.list("regionInfo").map(|region| region.string("regionName")).collect())
-}
-
-async fn pages<T>(
-    session: &AwsSession,
-    operation: &'static str,
-    parameters: impl Fn() -> Parameters,
-    list: &str,
-    read: fn(&Node) -> T,
-) -> Result<Vec<T>, AwsError> {
-    let mut all = Vec::new();
-    let mut next: Option<String> = None;
-    for _ in 0..MOST_PAGES {
-        let parameters = parameters().set_if("NextToken", next.as_deref());
-        let result = session.xml(Call::query(EC2, operation, &parameters)).await?;
-        all.extend(result.list(list).map(read));
-        next = result.text("nextToken").map(str::to_owned);
-        if next.is_none() {
-            return Ok(all);
-        }
-    }
-    Err(AwsError::unreadable(EC2, operation, session.region(), format!("more than {MOST_PAGES} pages")))
 }
 
 fn text(node: &Node, name: &str) -> Option<String> {

@@ -83,6 +83,11 @@ impl Answers {
         self.managed.is_ok() || self.asgs.as_ref().is_ok_and(|groups| !groups.is_empty())
     }
 
+    /// Whether there is no Auto Scaling group that could be asked about.
+    pub fn has_no_asg(&self) -> bool {
+        self.asgs.iter().flatten().next().is_none()
+    }
+
     /// Whether all lists came: what they did not mention is gone.
     pub fn is_whole(&self) -> bool {
         self.managed.is_ok() && self.asgs.is_ok() && self.fargate.is_ok()

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     kinds::nodegroup::{Prices, Subnet, TypePrice},
-    sources::aws::{autoscaling, ec2, pricing, ssm},
+    sources::aws::{autoscaling, ec2, error::AwsError, pricing, ssm},
 };
 
 /// After how many seconds what is seldom new is asked again.
@@ -81,6 +81,20 @@ impl Asker {
         before != state(&self.details)
     }
 
+    /// What was answered; a refusal is kept as the doubt of this name.
+    fn told<T>(&mut self, name: &'static str, answer: Result<T, AwsError>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                self.details.doubts.remove(name);
+                Some(answer)
+            }
+            Err(error) => {
+                self.details.doubts.insert(name, doubt(&error));
+                None
+            }
+        }
+    }
+
     async fn templates(&mut self, answers: &Answers) {
         if !self.details.templates.is_due(TEMPLATES) {
             return;
@@ -96,16 +110,9 @@ impl Asker {
         let mut known = HashMap::new();
         for id in ids {
             let versions = ec2::describe_launch_template_versions(&self.session, &id, &["$Latest"]);
-            match self.ask(versions).await {
-                Ok(versions) => {
-                    known.extend(versions.iter().filter_map(|version| version.number).max().map(|number| (id, number)));
-                    self.details.doubts.remove("templates");
-                }
-                Err(error) => {
-                    self.details.doubts.insert("templates", doubt(&error));
-                    break;
-                }
-            }
+            let answer = self.ask(versions).await;
+            let Some(versions) = self.told("templates", answer) else { break };
+            known.extend(versions.iter().filter_map(|version| version.number).max().map(|number| (id, number)));
         }
         self.details.templates.known = Some(known);
     }
@@ -121,66 +128,28 @@ impl Asker {
         ids.sort_unstable();
         ids.dedup();
         let answer = self.ask(ec2::describe_subnets(&self.session, &ids)).await;
-        self.details.subnets.at = now();
-        match answer {
-            Ok(subnets) => {
-                let subnet = |it: ec2::Subnet| (it.id.clone(), Subnet { id: it.id, zone: it.zone, free: it.available });
-                self.details.subnets.known = Some(subnets.into_iter().map(subnet).collect());
-                self.details.doubts.remove("subnets");
-            }
-            Err(error) => {
-                self.details.subnets.known = None;
-                self.details.doubts.insert("subnets", doubt(&error));
-            }
-        }
+        let subnet = |it: ec2::Subnet| (it.id.clone(), Subnet { id: it.id, zone: it.zone, free: it.available });
+        let known = self.told("subnets", answer).map(|subnets| subnets.into_iter().map(subnet).collect());
+        self.details.subnets = Due { at: now(), known };
     }
 
     async fn schedules(&mut self, answers: &Answers) {
-        if !self.details.schedules.is_due(SCHEDULES) {
+        if !self.details.schedules.is_due(SCHEDULES) || answers.has_no_asg() {
             return;
         }
-        self.details.schedules.at = now();
-        if answers.asgs.iter().flatten().next().is_none() {
-            return;
-        }
-        match self.ask(autoscaling::describe_scheduled_actions(&self.session, None)).await {
-            Ok(actions) => {
-                let mut known: HashMap<String, Vec<_>> = HashMap::new();
-                for action in actions {
-                    known.entry(action.group.clone()).or_default().push(action);
-                }
-                self.details.schedules.known = Some(known);
-                self.details.doubts.remove("schedules");
-            }
-            Err(error) => {
-                self.details.schedules.known = None;
-                self.details.doubts.insert("schedules", doubt(&error));
-            }
-        }
+        let answer = self.ask(autoscaling::describe_scheduled_actions(&self.session, None)).await;
+        let known = self.told("schedules", answer).map(|all| by_group(all, |action| &action.group));
+        self.details.schedules = Due { at: now(), known };
     }
 
     async fn policies(&mut self, answers: &Answers) {
-        if !self.details.policies.is_due(SCHEDULES) {
+        if !self.details.policies.is_due(SCHEDULES) || answers.has_no_asg() {
             return;
         }
-        self.details.policies.at = now();
-        if answers.asgs.iter().flatten().next().is_none() {
-            return;
-        }
-        match self.ask(autoscaling::describe_policies(&self.session)).await {
-            Ok(policies) => {
-                let mut known: HashMap<String, Vec<_>> = HashMap::new();
-                for policy in policies.into_iter().filter(|policy| policy.enabled) {
-                    known.entry(policy.group.clone()).or_default().push(policy);
-                }
-                self.details.policies.known = Some(known);
-                self.details.doubts.remove("policies");
-            }
-            Err(error) => {
-                self.details.policies.known = None;
-                self.details.doubts.insert("policies", doubt(&error));
-            }
-        }
+        let answer = self.ask(autoscaling::describe_policies(&self.session)).await;
+        let enabled = |all: Vec<autoscaling::Policy>| all.into_iter().filter(|policy| policy.enabled);
+        let known = self.told("policies", answer).map(|all| by_group(enabled(all), |policy| &policy.group));
+        self.details.policies = Due { at: now(), known };
     }
 
     async fn releases(&mut self, answers: &Answers) {
@@ -195,15 +164,10 @@ impl Asker {
         if names.is_empty() {
             return;
         }
-        match self.ask(ssm::get_parameters(&self.session, &names)).await {
-            Ok(found) => {
-                let newest = found.into_iter().map(|(name, parameter)| (name, parameter.value)).collect();
-                self.details.releases.known = Some(newest);
-                self.details.doubts.remove("releases");
-            }
-            Err(error) => {
-                self.details.doubts.insert("releases", doubt(&error));
-            }
+        let answer = self.ask(ssm::get_parameters(&self.session, &names)).await;
+        if let Some(found) = self.told("releases", answer) {
+            let newest = found.into_iter().map(|(name, parameter)| (name, parameter.value)).collect();
+            self.details.releases.known = Some(newest);
         }
     }
 
@@ -213,18 +177,13 @@ impl Asker {
         }
         self.details.running.at = now();
         let tag = format!("kubernetes.io/cluster/{}", self.place.cluster);
-        match self.ask(ec2::describe_instances(&self.session, ec2::Select::Tag(&tag, &OWNED))).await {
-            Ok(instances) => {
-                let running = instances.into_iter().filter(|it| it.state == "running" || it.state == "pending");
-                let mut types: Vec<(String, bool)> = running.map(|it| (it.instance_type, it.spot)).collect();
-                types.sort_unstable();
-                types.dedup();
-                self.details.running.known = Some(types);
-                self.details.doubts.remove("running");
-            }
-            Err(error) => {
-                self.details.doubts.insert("running", doubt(&error));
-            }
+        let answer = self.ask(ec2::describe_instances(&self.session, ec2::Select::Tag(&tag, &OWNED))).await;
+        if let Some(instances) = self.told("running", answer) {
+            let running = instances.into_iter().filter(|it| it.state == "running" || it.state == "pending");
+            let mut types: Vec<(String, bool)> = running.map(|it| (it.instance_type, it.spot)).collect();
+            types.sort_unstable();
+            types.dedup();
+            self.details.running.known = Some(types);
         }
     }
 
@@ -269,6 +228,15 @@ impl Asker {
         }
         self.details.prices = Arc::new(prices);
     }
+}
+
+/// By the names of their groups.
+fn by_group<T>(all: impl IntoIterator<Item = T>, group: fn(&T) -> &String) -> HashMap<String, Vec<T>> {
+    let mut groups: HashMap<String, Vec<T>> = HashMap::new();
+    for one in all {
+        groups.entry(group(&one).clone()).or_default().push(one);
+    }
+    groups
 }
 
 /// All instance types, and those that run on spot.

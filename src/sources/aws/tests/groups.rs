@@ -29,6 +29,8 @@ fn say(refused: &'static str) -> impl Fn(&str, &str) -> Answer {
             "DescribeAutoScalingGroups" => include_str!("../fixtures/groups.xml"),
             "DescribeScalingActivities" => include_str!("../fixtures/activities.xml"),
             "DescribeScheduledActions" => include_str!("../fixtures/scheduled.xml"),
+            "DescribePolicies" => include_str!("../fixtures/policies.xml"),
+            "DescribeInstanceRefreshes" => include_str!("../fixtures/refreshes.xml"),
             "DescribeInstances" => include_str!("../fixtures/instances.xml"),
             "DescribeLaunchTemplateVersions" => include_str!("../fixtures/templates.xml"),
             "DescribeSubnets" => include_str!("../fixtures/subnets.xml"),
@@ -70,6 +72,9 @@ async fn a_managed_group_is_what_eks_and_auto_scaling_say_together() {
     assert_eq!(managed.issues, ["AsgInstanceLaunchFailures: could not launch"]);
     assert_eq!(managed.release.newest.as_deref(), Some("1.33.4-20260901"));
     assert!(managed.schedules.as_ref().is_ok_and(|schedules| !schedules.is_empty()), "{managed:?}");
+    let policies = ["cpu50: target tracking of ASGAverageCPUUtilization at 50".to_owned()];
+    assert_eq!(managed.policies.as_deref(), Ok(&policies[..]), "what is switched off does nothing");
+    assert_eq!(managed.refresh.as_deref(), Some("instance refresh 40 %"));
     assert!(managed.subnets.as_ref().is_ok_and(|subnets| !subnets.is_empty()), "{managed:?}");
     assert!(
         managed.prices.doubt(false).is_none() && managed.prices.doubt(true).is_none() && managed.doubts.is_empty(),
@@ -95,6 +100,10 @@ async fn what_is_refused_costs_its_own_cells_and_names_the_permission() {
 
     let row = managed("DescribeScheduledActions").await.unwrap();
     assert_eq!(row.schedules, Err("needs autoscaling:DescribeScheduledActions".to_owned()));
+    let row = managed("DescribePolicies").await.unwrap();
+    assert_eq!(row.policies, Err("needs autoscaling:DescribePolicies".to_owned()));
+    let row = managed("DescribeInstanceRefreshes").await.unwrap();
+    assert_eq!((row.refresh, row.doubts), (None, vec!["needs autoscaling:DescribeInstanceRefreshes".to_owned()]));
     let row = managed("DescribeSubnets").await.unwrap();
     assert_eq!(row.subnets, Err("needs ec2:DescribeSubnets".to_owned()));
 
