@@ -243,6 +243,7 @@ fn managed(name: &str, interner: &mut Interner) -> nodegroup::Row {
         status: text("ACTIVE"),
         release: nodegroup::Release { own: text("1.33.4-20260201"), newest: Some(text("1.33.4-20260215")) },
         schedules: Ok(Vec::new()),
+        policies: Ok(Vec::new()),
         subnets: Ok(vec![Subnet { id: text("subnet-1"), zone, free: Some(212) }]),
         prices: std::sync::Arc::new(Prices { types: [(text("m6i.large"), price)].into(), ..Prices::default() }),
         place: Some(std::sync::Arc::new(place)),

@@ -49,6 +49,7 @@ fn group() -> Row {
         spot: Some(false),
         status: "ACTIVE".to_owned(),
         schedules: Ok(Vec::new()),
+        policies: Ok(Vec::new()),
         subnets: Ok(vec![subnet("eu-west-1a", 212), subnet("eu-west-1b", 90)]),
         prices: prices(),
         place: Some(place()),
@@ -163,6 +164,17 @@ fn whoever_will_undo_it_is_named() {
     let kept = told(&autoscaled, 5, true, None);
     assert!(kept.starts_with("3 → 5  min 1 → 5\n") && kept.contains("minSize=5,desiredSize=5"), "{kept}");
     assert!(told(&autoscaled, 2, false, None).contains("it adds nodes again as soon as pods wait"));
+    let tagged = Row { autoscaler: Autoscaler::Tagged, ..group() };
+    let may = "the group is tagged for cluster-autoscaler, and if one runs it may undo this";
+    assert!(told(&tagged, 5, false, None).contains(may), "{}", told(&tagged, 5, false, None));
+    assert!(told(&tagged, 5, true, None).starts_with("3 → 5  min 1 → 5\n"), "min goes along all the same");
+    let tracked = Row { policies: Ok(vec!["cpu50: target tracking of X at 50".to_owned()]), ..group() };
+    assert!(
+        told(&tracked, 5, false, None)
+            .contains("policy [Warn] cpu50: target tracking of X at 50; it sets the size by itself and will undo this")
+    );
+    let refreshed = Row { refresh: Some("instance refresh 40 %".to_owned()), ..group() };
+    assert!(told(&refreshed, 5, false, None).contains("note [Warn] instance refresh 40 % runs"));
     let scheduled = Row { schedules: Ok(vec!["night: desired 1 next 2026-03-01 20:00 UTC".to_owned()]), ..group() };
     assert!(
         told(&scheduled, 5, false, None)
