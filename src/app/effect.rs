@@ -38,8 +38,8 @@ pub enum Effect {
     },
     /// Answer the question for a code that is on screen; `None` is no answer.
     Answer(Option<Code>),
-    /// Sign in by IAM Identity Center.
-    Login,
+    /// Sign in by IAM Identity Center: as a profile, or as the cluster's session is to be.
+    Login(Option<String>),
     StopLogin,
     /// Look for credentials anew.
     Reload,

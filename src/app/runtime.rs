@@ -174,7 +174,7 @@ impl Runtime {
                     let _ = question.answer.send(code.map(|code| code.0));
                 }
             }
-            Effect::Login => self.sources.order(Order::Login),
+            Effect::Login(profile) => self.sources.order(Order::Login(profile)),
             Effect::StopLogin => self.sources.order(Order::StopLogin),
             Effect::Reload => self.sources.order(Order::Reload),
             Effect::Save => self.save(model),

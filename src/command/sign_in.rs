@@ -55,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
         run: |m, _| {
             m.sign_in = Some(SignIn::Browser(None));
             m.dirty = true;
-            Ok(vec![Effect::Login])
+            Ok(vec![Effect::Login(None)])
         },
         ..Command::BASE
     },

@@ -63,7 +63,7 @@ pub enum Message {
 impl Message {
     /// Whether it counts while another connection than the one that it was sent for is shown.
     pub fn outlives_connections(&self) -> bool {
-        matches!(self, Message::Fleet(_))
+        matches!(self, Message::Fleet(_) | Message::Login(_))
     }
 }
 

@@ -4,13 +4,14 @@
 use std::{collections::HashMap, rc::Rc, thread};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::{AbortHandle, LocalSet, spawn_local},
 };
 
 use super::{
     Message,
     aws::{
+        AwsSession, Environment, SessionOptions, Wish,
         change::{self, Change},
         fleet::{self, Survey, Watched},
         groups::{
@@ -72,8 +73,8 @@ pub enum Order {
         change: Change,
         token: String,
     },
-    /// Sign in to AWS in a browser, with what the cluster's session is to be.
-    Login,
+    /// Sign in to AWS in a browser: as a profile, or as the cluster's session is to be.
+    Login(Option<String>),
     StopLogin,
     /// Forget credentials: there may be others now.
     Reload,
@@ -100,7 +101,7 @@ impl std::fmt::Debug for Order {
             Order::Survey(survey) => write!(f, "Survey({survey:?})"),
             Order::Watch(watched) => write!(f, "Watch({watched:?})"),
             Order::Change { change, .. } => write!(f, "Change({change:?})"),
-            Order::Login => f.write_str("Login"),
+            Order::Login(profile) => write!(f, "Login({profile:?})"),
             Order::StopLogin => f.write_str("StopLogin"),
             Order::Reload => f.write_str("Reload"),
             Order::Close(id) => write!(f, "Close({id:?})"),
@@ -148,6 +149,9 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     let attention = Rc::new(Attention::default());
     let paces = Paces::default();
     let (watch, watched) = watch::channel(Watched::default());
+    // Who the fleet is asked as, and a bell for what has waited for credentials.
+    let mut accounts: Option<(Environment, SessionOptions)> = None;
+    let renewed = Rc::new(Notify::new());
     while let Some(order) = orders.recv().await {
         match order {
             Order::Connect { generation, session, preference } => {
@@ -175,7 +179,8 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
             }
             Order::Attend(visible) => attention.set(visible),
             Order::Survey(survey) => {
-                spawn_local(fleet::run(survey, watched.clone(), paces.clone(), out.clone()));
+                accounts = Some((survey.environment.clone(), survey.options.clone()));
+                spawn_local(fleet::run(survey, watched.clone(), paces.clone(), Rc::clone(&renewed), out.clone()));
             }
             Order::Watch(watched) => drop(watch.send_replace(watched)),
             Order::Change { group, name, change, token } => {
@@ -188,14 +193,23 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
                     let _ = cluster.tell(Message::Changed { group, name, outcome }).await;
                 });
             }
-            Order::Login => {
+            Order::Login(profile) => {
                 signing_in.take().iter().for_each(AbortHandle::abort);
-                if let Some(cluster) = cluster.clone() {
-                    signing_in = Some(spawn_local(sign_in(cluster)).abort_handle());
-                }
+                let (cluster, accounts, out) = (cluster.clone(), accounts.clone(), out.clone());
+                let renewed = Rc::clone(&renewed);
+                let task = spawn_local(async move {
+                    if sign_in(profile, cluster.as_deref(), accounts, &out).await {
+                        renewed.notify_waiters();
+                        if let Some(cluster) = cluster {
+                            reload(&cluster).await;
+                        }
+                    }
+                });
+                signing_in = Some(task.abort_handle());
             }
             Order::StopLogin => signing_in.take().iter().for_each(AbortHandle::abort),
             Order::Reload => {
+                renewed.notify_waiters();
                 let Some(cluster) = cluster.clone() else { continue };
                 // It waits for whoever fetches credentials now, and that may be a person.
                 fetches.push(spawn_local(async move { reload(&cluster).await }).abort_handle());
@@ -229,22 +243,30 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, out: mpsc::Sender<(Ge
     }
 }
 
-/// Signs in with the AWS session of a cluster; then everything is tried again.
-async fn sign_in(cluster: Rc<Cluster>) {
+/// Signs in as a profile, or with the AWS session of the cluster; true where that has come about.
+async fn sign_in(
+    profile: Option<String>,
+    cluster: Option<&Cluster>,
+    accounts: Option<(Environment, SessionOptions)>,
+    out: &mpsc::Sender<(Generation, Message)>,
+) -> bool {
     // The loop may have gone meanwhile.
-    let tell = async |news| cluster.tell(Message::Login(news)).await.unwrap_or_default();
-    let outcome = match cluster.session.eks() {
-        Some(Ok(eks)) => login::follow(&eks.session, async |prompt| tell(login::News::Confirm(prompt)).await).await,
-        Some(Err(problem)) => Err(problem.clone()),
-        None => Err(Problem::new("there is nothing to sign in to").because("this context is not known to be of EKS")),
-    };
-    match outcome {
-        Ok(()) => {
-            tell(login::News::Done).await;
-            reload(&cluster).await;
+    let tell = async |news| drop(out.send((0, Message::Login(news))).await);
+    let session = match (profile, accounts, cluster.and_then(|cluster| cluster.session.eks())) {
+        (Some(profile), Some((environment, options)), _) => {
+            AwsSession::open(Wish { profile: Some(profile), environment, ..Wish::default() }, &options)
         }
-        Err(problem) => tell(login::News::Failed(problem)).await,
-    }
+        (None, _, Some(eks)) => eks.map(|eks| eks.session.clone()).map_err(Clone::clone),
+        _ => Err(Problem::new("there is nothing to sign in to").because("this context is not known to be of EKS")),
+    };
+    let confirm = async |prompt| tell(login::News::Confirm(prompt)).await;
+    let outcome = match session {
+        Ok(session) => login::follow(&session, confirm).await,
+        Err(problem) => Err(problem),
+    };
+    let done = outcome.is_ok();
+    tell(outcome.map_or_else(login::News::Failed, |()| login::News::Done)).await;
+    done
 }
 
 async fn reload(cluster: &Cluster) {

@@ -75,7 +75,10 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
                 let server = model.facts.as_ref().map_or("", |facts| facts.host.as_str());
                 let origin = model.world.kind(view.kind).origin;
                 let problem = match &model.connect_problem {
-                    Some(problem) if origin.is_of_cluster() => problem.clone(),
+                    // Without a context there is no other place to go from than where that is said.
+                    Some(problem) if origin.is_of_cluster() || view.lens.total() == 0 && origin == Origin::Program => {
+                        problem.clone()
+                    }
                     _ if origin == Origin::Fleet && view.lens.total() == 0 => model.fleet.nothing(),
                     _ => table::empty_screen(view, &model.world, state, server, now.div_euclid(1000)),
                 };

@@ -82,7 +82,7 @@ fn a_browser_signs_in_and_all_is_tried_again() {
     let problem = Problem::new("profile work is not signed in");
     let stale = StreamState::Stale { since: 0, retry: 0, why: problem, passing: false };
     script.state(Pod::ID, &stale, false);
-    assert_eq!(script.press(&[KeyCode::Char('L')]), [Effect::Login]);
+    assert_eq!(script.press(&[KeyCode::Char('L')]), [Effect::Login(None)]);
     assert!(lines(&script).contains("asking IAM Identity Center"));
     update::message(&mut script.model, Message::Login(News::Confirm(prompt())));
     for words in ["open https://device.sso/?user_code=ABCD-EFGH", "code ABCD-EFGH", "waiting until 13:00 UTC"] {

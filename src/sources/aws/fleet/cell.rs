@@ -60,7 +60,7 @@ impl Asker {
             if std::mem::take(&mut first) {
                 self.desk.answered().await;
             }
-            tokio::time::sleep(ROUND).await;
+            self.desk.rest().await;
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::future::join_all;
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, Notify, mpsc, watch},
     time::Instant,
 };
 
@@ -32,6 +32,8 @@ use crate::{
     sources::{Message, runner::Generation},
 };
 
+/// Whoever has keys in the environment, in the place of a profile's name.
+pub const ENVIRONMENT: &str = "environment";
 /// The longest wait for one answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Signing in may run a program or ask a third party.
@@ -143,15 +145,16 @@ pub enum News {
     },
 }
 
-/// Asks until the loop is gone.
+/// Asks until the loop is gone; at once and from the beginning when credentials were renewed.
 pub async fn run(
     survey: Survey,
     watched: watch::Receiver<Watched>,
     paces: Paces,
+    renewed: Rc<Notify>,
     out: mpsc::Sender<(Generation, Message)>,
 ) {
     let (open, claims, patience) = (Counter::new(0), RefCell::default(), survey.patience);
-    let desk = Rc::new(Desk { out, paces, watched, open, claims, patience });
+    let desk = Rc::new(Desk { out, paces, watched, renewed, open, claims, patience });
     let profiles = Profiles::load(&survey.environment);
     let planned = plan::plan(&survey, &profiles);
     desk.expect(planned.len()).await;
@@ -168,6 +171,8 @@ struct Desk {
     out: mpsc::Sender<(Generation, Message)>,
     paces: Paces,
     watched: watch::Receiver<Watched>,
+    /// Rings when there are other credentials.
+    renewed: Rc<Notify>,
     open: Counter<usize>,
     claims: RefCell<HashMap<Cell, Rc<Claim>>>,
     patience: Duration,
@@ -195,6 +200,11 @@ impl Desk {
     async fn answered(&self) {
         self.open.set(self.open.get().saturating_sub(1));
         self.tell(News::Open(self.open.get())).await;
+    }
+
+    /// The pause between two rounds; other credentials end it.
+    async fn rest(&self) {
+        let _ = tokio::time::timeout(ROUND, self.renewed.notified()).await;
     }
 
     fn claim(&self, cell: &Cell) -> Rc<Claim> {
@@ -226,7 +236,7 @@ async fn one_profile(desk: &Rc<Desk>, me: usize, planned: plan::Planned, options
         if failures == 1 {
             desk.answered().await;
         }
-        tokio::time::sleep(ROUND).await;
+        desk.rest().await;
     };
     let one = usize::from(failures == 0);
     desk.expect(sessions.len().saturating_sub(one)).await;

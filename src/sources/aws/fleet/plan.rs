@@ -21,7 +21,7 @@ impl Planned {
     /// Who that is, in a word.
     pub fn who(&self) -> String {
         match (&self.wish.profile, self.wish.environment.get("AWS_ACCESS_KEY_ID")) {
-            (None, Some(_)) => "environment".to_owned(),
+            (None, Some(_)) => super::ENVIRONMENT.to_owned(),
             _ => self.wish.profile_name().to_owned(),
         }
     }

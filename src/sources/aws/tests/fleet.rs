@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    rc::Rc,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -7,7 +8,7 @@ use std::{
 use http::Response;
 use http_body_util::Full;
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::super::fleet::{self, Cell, News, Survey, Watched};
 use super::super::pace::Paces;
@@ -56,6 +57,17 @@ fn account(parts: &Parts) -> Answer {
 
 /// Listens until `enough`; gives all that was said.
 async fn hear(world: &World, survey: Survey, watched: Watched, enough: impl Fn(&[News]) -> bool) -> Vec<News> {
+    hear_with(world, survey, watched, Rc::default(), enough).await
+}
+
+/// The same with a bell for other credentials.
+async fn hear_with(
+    world: &World,
+    survey: Survey,
+    watched: Watched,
+    renewed: Rc<Notify>,
+    enough: impl Fn(&[News]) -> bool,
+) -> Vec<News> {
     let (out, mut inbox) = mpsc::channel(64);
     let (_watch, watched) = watch::channel(watched);
     let survey = Survey { environment: world.environment(), ..survey };
@@ -69,7 +81,7 @@ async fn hear(world: &World, survey: Survey, watched: Watched, enough: impl Fn(&
         }
     };
     tokio::select! {
-        () = fleet::run(survey, watched, Paces::default(), out) => panic!("nobody is asked any more"),
+        () = fleet::run(survey, watched, Paces::default(), renewed, out) => panic!("nobody is asked any more"),
         () = listen => {}
         () = tokio::time::sleep(LONG) => panic!("it does not come"),
     }
@@ -161,6 +173,27 @@ async fn a_profile_that_cannot_sign_in_says_so_and_others_go_on() {
     let cells = cells(&all);
     assert_eq!(cells[&cell(ACCOUNT, "eu-west-1")], "a b");
     assert_eq!(cells[&cell("broken", "")], "the AWS profile broken cannot be used");
+}
+
+#[tokio::test]
+async fn other_credentials_are_tried_at_once() {
+    let world = World::of(Server::plain(account).await);
+    world.write(
+        "config",
+        "[profile late]\nregion = eu-west-1\nsource_profile = nobody\nrole_arn = arn:aws:iam::1:role/x\n",
+    );
+    let renewed: Rc<Notify> = Rc::default();
+    let bell = Rc::clone(&renewed);
+    let all = hear_with(&world, survey(&["eu-west-1"]), Watched::These(Vec::new()), renewed, |all| {
+        if is_answered(all) && cells(all).contains_key(&cell("late", "")) && cells(all).len() == 1 {
+            world.write("config", "[profile late]\nregion = eu-west-1\n");
+            profiles(&world, &["late"]);
+            bell.notify_waiters();
+        }
+        cells(all).get(&cell(ACCOUNT, "eu-west-1")).is_some_and(|names| names == "a b")
+    })
+    .await;
+    assert_eq!(cells(&all)[&cell("late", "")], "", "what was wrong is no more");
 }
 
 /// A server on which requests for one region get no answer at all.

@@ -349,11 +349,10 @@ impl Contexts {
 
     fn nothing_chosen(&self) -> Problem {
         if self.merged.contexts.is_empty() {
-            return Problem::new("no cluster is configured")
-                .because(format!("found no context in {}", self.file_names()))
-                .hint(
-                    "name a cluster of EKS with --eks, or a file with --kubeconfig, or run `aws eks update-kubeconfig`",
-                );
+            let hint = "name a cluster of EKS with --eks, or a file with --kubeconfig, or run `aws eks update-kubeconfig`; \
+                        `ekscope demo` needs none";
+            let why = format!("found no context in {}", self.file_names());
+            return Problem::new("no cluster is configured").because(why).hint(hint);
         }
         Problem::new("no context is chosen")
             .because(format!("{} sets no current-context", self.file_names()))
