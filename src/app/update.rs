@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     command::{self, line, palette, scale, sign_in},
-    kinds::{HasId, KindId, Origin, cluster::Cluster, node::Node, nodegroup::NodeGroup},
+    kinds::{HasId, KindId, Origin, cluster::Cluster, node::Node, nodeclaim::NodeClaim, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
         Batch, Message,
@@ -306,7 +306,7 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
                 model.set_columns(kind, columns);
             }
             model.world.apply(kind, changes, epoch);
-            if kind == NodeGroup::ID || kind == Node::ID {
+            if [NodeGroup::ID, Node::ID, NodeClaim::ID].contains(&kind) {
                 scale::follow(model);
             }
             Touched::Kind(kind)

@@ -109,7 +109,7 @@ pub const COMMANDS: &[Command] = &[
         keys: &["U"],
         words: &["undo"],
         help: "Back to the sizes before the last change; opens the dialog",
-        when: |m| current(m).is_some_and(|(uid, ..)| m.world.wishes.before(uid).is_some()),
+        when: has_group,
         run: |m, _| undo(m),
         ..GROUPS
     },
@@ -254,7 +254,7 @@ fn step(model: &mut Model, by: i32) -> Done {
 fn can_change(model: &Model, uid: Uid, name: &str, row: &Row) -> Result<u32, Problem> {
     let cannot = |why: &str| Problem::new(format!("{name} cannot be scaled from here")).because(why);
     if !row.fixed.is_empty() {
-        return Err(cannot(row.fixed));
+        return Err(cannot(row.fixed).hint(row.make.instead()));
     }
     if let Some(why) = on_its_way(model, uid) {
         return Err(cannot(&why));
@@ -289,10 +289,14 @@ pub fn open(model: &mut Model, size: Option<u32>) -> Done {
 /// Shows what the group did.
 fn activities(model: &mut Model) -> Done {
     let Some((uid, name, row)) = current(model) else { return Ok(Vec::new()) };
-    if !matches!(row.make, Make::Managed | Make::Own) {
-        let why = format!("no Auto Scaling group stands behind it: it is {}", row.make.word());
-        let problem = Problem::new(format!("{name} has no scaling activities")).because(why);
-        return Err(problem.hint("Karpenter's acts are in :nodeclaims and :events, Fargate's in the pods' events"));
+    let instead = match row.make {
+        Make::Managed | Make::Own => None,
+        Make::Karpenter | Make::Auto => Some("what Karpenter does is in :nodeclaims and :events"),
+        Make::Fargate => Some("what Fargate does is in its pods' events"),
+    };
+    if let Some(instead) = instead {
+        let problem = Problem::new(format!("{name} has no scaling activities"));
+        return Err(problem.because("it has no Auto Scaling group").hint(instead));
     }
     let pin = Pin::Parent { uid, namespace: row.make.word().to_owned(), name: name.clone() };
     model.push_table(Activity::ID, Namespaces::All, Some(pin), format!("{name} activities"));
@@ -303,7 +307,9 @@ fn activities(model: &mut Model) -> Done {
 fn undo(model: &mut Model) -> Done {
     let Some((uid, name, row)) = current(model) else { return Ok(Vec::new()) };
     let now = can_change(model, uid, &name, row)?;
-    let before = model.world.wishes.before(uid).unwrap_or_default();
+    let Some(before) = model.world.wishes.before(uid) else {
+        return Err(Problem::new(format!("there is nothing to undo: no size of {name} was changed from here")));
+    };
     let bounds = Bounds::Back { min: before.min, max: before.max };
     let wish = Wish { size: before.desired.unwrap_or(now), bounds };
     let scaling = Scaling::new(uid, name, row, wish);

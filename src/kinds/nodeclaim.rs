@@ -86,6 +86,8 @@ pub struct Claims {
     pub all: u32,
     /// Those that have an instance.
     pub launched: u32,
+    /// Those whose node has all that it should offer.
+    pub initialized: u32,
     /// Those that are not as their pool wants them.
     pub drifted: u32,
     /// Those that are on their way out.
@@ -97,6 +99,7 @@ impl Claims {
         Self {
             all: 1,
             launched: u32::from(row.step >= Step::Launched),
+            initialized: u32::from(row.step == Step::Initialized),
             drifted: u32::from(row.is_drifted),
             leaving: u32::from(meta.deleted > 0),
         }
@@ -105,6 +108,7 @@ impl Claims {
     fn change(&mut self, other: Self, by: fn(u32, u32) -> u32) {
         self.all = by(self.all, other.all);
         self.launched = by(self.launched, other.launched);
+        self.initialized = by(self.initialized, other.initialized);
         self.drifted = by(self.drifted, other.drifted);
         self.leaving = by(self.leaving, other.leaving);
     }
@@ -304,7 +308,7 @@ mod tests {
         );
         let pool = script.model.world.symbols.find("general").unwrap();
         let claims = script.model.world.joins.claims[&pool];
-        assert_eq!(claims, Claims { all: 1, launched: 1, drifted: 0, leaving: 0 });
+        assert_eq!(claims, Claims { all: 1, launched: 1, initialized: 1, drifted: 0, leaving: 0 });
     }
 
     #[test]

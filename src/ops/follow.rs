@@ -55,7 +55,8 @@ pub fn progress(flight: &Flight, row: &Row, funnel: Funnel, now: i64) -> Progres
     let (instances, registered, ready) = (funnel.instances.count(), funnel.registered.count(), funnel.ready.count());
     let settled = |count: Option<u32>| count.is_none() || count == wanted;
     if ready == wanted && settled(instances) && settled(registered) {
-        return Progress::Arrived(format!("{size} nodes are ready, {} after it was asked for", since()));
+        let nodes = if size == 1 { "node is" } else { "nodes are" };
+        return Progress::Arrived(format!("{size} {nodes} ready, {} after it was asked for", since()));
     }
     let here = ready.map_or_else(|| "?".to_owned(), |ready| ready.to_string());
     if waited >= PATIENCE {

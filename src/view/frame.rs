@@ -9,13 +9,20 @@ use ratatui::{
 
 use super::{Screen, View, guide, status, table};
 use crate::{
-    app::{model::Model, notes::Level, prompt::PromptKind},
+    app::{
+        model::Model,
+        notes::{Level, Note},
+        prompt::PromptKind,
+    },
     command::{self, Command, Scope, sign_in},
     kinds::{HasId, Origin, node::Node, pod::Pod},
     problem::Problem,
     store::{stream::StreamState, value::Metric},
     ui::{grid, theme::Role},
 };
+
+/// As many lines as a note may take.
+const NOTE_LINES: u16 = 4;
 
 /// Prepares the top view for the space there is and draws the frame; gives the next instant (milliseconds) at which
 /// something on screen changes by itself.
@@ -93,8 +100,11 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) -> Option<i64> {
         Some(View::Text(view)) => view.draw(body, buffer, &screen),
         None => {}
     }
-    draw_footer(model, footer, buffer, &screen);
     guide::draw(model, tour, buffer, &screen);
+    match model.toast() {
+        Some(note) => draw_note(model, note, area, footer, buffer, &screen),
+        None => draw_footer(model, footer, buffer, &screen),
+    }
     if let Some((dialog, _)) = &model.dialog {
         dialog.draw(area, frame.buffer_mut(), &screen);
     }
@@ -344,25 +354,33 @@ fn draw_totals(view: &table::TableView, area: Rect, buffer: &mut Buffer, screen:
     }
 }
 
-/// A note if there is one, hints if not; the way back on the right.
+/// A note in the place of the footer. A long one covers what is above for as long as it stands; where that is not enough
+/// the way out goes first: the messages have it too.
+fn draw_note(model: &Model, note: &Note, area: Rect, footer: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
+    let more = model.fresh_notes().skip(1).filter(|note| note.level != Level::Info).count();
+    let more = if more > 0 { format!("[+{more} in :messages] ") } else { String::new() };
+    let room = footer.width.saturating_sub(2);
+    let most = footer.height * if area.height < 12 { 1 } else { NOTE_LINES };
+    let (whole, bare) = (note.problem.to_string(), note.problem.clone().hint("").to_string());
+    let lines =
+        [format!("{more}{whole}"), format!("{more}{bare}"), bare].map(|text| wrap(&text.replace('\n', " "), room));
+    let fits = |lines: &&Vec<String>| lines.len() <= usize::from(most);
+    let Some(lines) = lines.iter().find(fits).or(lines.last()) else { return };
+    let height = most.min(u16::try_from(lines.len()).unwrap_or(most));
+    let place = Rect { y: footer.bottom() - height, height, ..footer };
+    Clear.render(place, buffer);
+    buffer.set_style(place, screen.style(Role::Background).patch(screen.style(note.level.role())));
+    for (y, line) in (place.y..place.bottom()).zip(lines) {
+        // What is left over shows that there was more.
+        let last = y + 1 == place.bottom() && lines.len() > usize::from(height);
+        let text = if last { grid::cut(&format!("{line} …"), room) } else { line.clone() };
+        write(buffer, Rect { y, height: 1, ..place }, place.x + 1, &[(&text, screen.style(note.level.role()))]);
+    }
+}
+
+/// Hints; the way back on the right.
 fn draw_footer(model: &Model, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
     if area.height == 0 {
-        return;
-    }
-    if let Some(note) = model.toast() {
-        let more = model.fresh_notes().skip(1).filter(|note| note.level != Level::Info).count();
-        let more = if more > 0 { format!("[+{more} in :messages] ") } else { String::new() };
-        // The way out last: it stands in the messages too.
-        let room = area.width.saturating_sub(2);
-        let (whole, bare) = (note.problem.to_string(), note.problem.clone().hint("").to_string());
-        let fits = |parts: &[&String]| parts.iter().map(|part| grid::width(part)).sum::<u16>() <= room;
-        let text = match (fits(&[&more, &whole]), fits(&[&more, &bare])) {
-            (true, _) => format!("{more}{whole}"),
-            (_, true) => format!("{more}{bare}"),
-            _ => bare,
-        };
-        let text = grid::cut(&text.replace('\n', " "), room);
-        write(buffer, area, area.x + 1, &[(&text, screen.style(note.level.role()))]);
         return;
     }
     let crumbs: Vec<&str> = model.views.iter().map(View::crumb).collect();

@@ -290,6 +290,26 @@ fn scaling_on_a_wide_screen() {
 }
 
 #[test]
+fn a_long_note_is_readable_on_a_small_screen() {
+    let mut script = populated();
+    let words = "general cannot be scaled from here: Karpenter sizes it by the pods that wait (scale a workload: it grows \
+                 up to spec.limits. Only a pool made with spec.replicas has a size)";
+    let hint = words.split_once('(').unwrap().1.trim_end_matches(')');
+    let why = "Karpenter sizes it by the pods that wait";
+    script.model.note(Level::Warning, Problem::new("general cannot be scaled from here").because(why).hint(hint));
+    let said = |screen: &str| screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = said(&text_of(&draw(&mut script.model, 80, 24)));
+    assert!(shown.ends_with(words), "{shown}");
+    // Where there is no room above, the way out is left to the messages.
+    let shown = said(&text_of(&draw(&mut script.model, 80, 10)));
+    assert!(shown.ends_with("by the pods that wait"), "{shown}");
+    script.model.note(Level::Warning, Problem::new("word ".repeat(100)));
+    let shown = text_of(&draw(&mut script.model, 80, 24));
+    assert_eq!(shown.lines().filter(|line| line.contains("word")).count(), 4, "{shown}");
+    assert!(shown.trim_end().ends_with('…'), "what is left out is marked:\n{shown}");
+}
+
+#[test]
 fn messages_follow_what_is_noted_and_keep_the_place_of_who_reads() {
     let mut script = populated();
     script.command("view.messages");

@@ -3,8 +3,9 @@
 # rig.sh - a real Kubernetes control plane on loopback, for ekscope's live tests.
 #
 # Everything is built from Go modules (pinned in rig/go.mod and rig/go.sum) and run as plain processes: etcd,
-# kube-apiserver, kube-controller-manager, kube-scheduler, and kwok in place of the kubelets. No containers, no root,
-# nothing listens on anything but 127.0.0.1. Each rig keeps its whole state in one folder; several may run at once.
+# kube-apiserver, kube-controller-manager, kube-scheduler, kwok in place of the kubelets, and Karpenter where it is asked
+# for. No containers, no root; nothing but Karpenter, which cannot be told, listens on anything but 127.0.0.1. Each rig
+# keeps its whole state in one folder; several may run at once.
 #
 # See README.md beside this file, or `rig.sh help`.
 
@@ -12,6 +13,7 @@ set -euo pipefail
 
 readonly KUBE_VERSION=v1.36.3
 readonly KWOK_VERSION=v0.8.0
+readonly KARPENTER_VERSION=v1.14.1
 readonly SKIPPED=3 # exit code for "this machine cannot run live tests"
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,6 +26,7 @@ usage() {
 usage: rig.sh COMMAND [ARGUMENTS]
 
   build                    build what is missing (first time: minutes; afterwards: nothing to do)
+  build-karpenter          build Karpenter with its provider of kwok nodes, for `karpenter`
   build-old-etcd           fetch Debian's etcd 3.4, for `start --old-etcd`
   bin                      print the folder of the built programs
 
@@ -37,6 +40,7 @@ usage: rig.sh COMMAND [ARGUMENTS]
       --apiserver-flag FLAG  one more API server flag (repeatable)
       --forward POD=LOCAL    port-forward to a pod's port POD ends at 127.0.0.1:LOCAL (repeatable)
       --die-with PID         stop the rig when process PID is gone
+  karpenter DIR            run Karpenter against it, with the pools of rig/karpenter.yaml; ends with the rig
   stop DIR                 stop it (objects stay in DIR)
   status DIR               what runs, with pids
   stop-apiserver DIR       TERM, and KILL a second later if watches hold it
@@ -86,6 +90,12 @@ go_build() { # go_build OUTPUT LDFLAGS PACKAGE
   mv "$tmp" "$1"
 }
 
+go_install() { # go_install FOLDER PACKAGE@VERSION: what is not in our go.mod, as it pins other versions than ours
+  echo "building $2" >&2
+  (cd / && CGO_ENABLED=0 GOBIN=$1 GOFLAGS="" nice go install -trimpath -ldflags "-s -w" "$2") ||
+    die "cannot build $2: where no module could be fetched, $(go env GOPROXY) has to be within reach (GOPROXY, HTTPS_PROXY)"
+}
+
 build() {
   local bin rigtool name missing=()
   bin=$(bin_dir)
@@ -114,15 +124,25 @@ build() {
         find "$bin" -name 'rigtool-*' -mtime +1 -delete
         ;;
       etcd) go_build "$bin/etcd" "" go.etcd.io/etcd/server/v3 ;;
-      kwok)
-        # Not in our go.mod: it pins other versions of the Kubernetes modules.
-        echo "building kwok" >&2
-        (cd / && CGO_ENABLED=0 GOBIN=$bin GOFLAGS="" nice go install -trimpath -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION") ||
-          die "cannot build kwok"
-        ;;
+      kwok) go_install "$bin" "sigs.k8s.io/kwok/cmd/kwok@$KWOK_VERSION" ;;
       *) go_build "$bin/$name" "$version" "k8s.io/kubernetes/cmd/$name" ;;
     esac
   done
+}
+
+# The program and its definitions, in a folder of their own: it is called kwok too.
+build_karpenter() {
+  local module folder=$CACHE/karpenter-$KARPENTER_VERSION tmp=$CACHE/karpenter.$$
+  [[ ! -d $folder ]] || return 0
+  command -v go >/dev/null || skip "Go is not installed"
+  mkdir -p "$tmp/crds"
+  go_install "$tmp" "sigs.k8s.io/karpenter/kwok@$KARPENTER_VERSION"
+  module=$(go env GOMODCACHE)/sigs.k8s.io/karpenter@$KARPENTER_VERSION
+  cp "$module"/pkg/apis/crds/*.yaml "$module"/kwok/apis/crds/*.yaml "$tmp/crds" || die "no definitions in $module"
+  chmod -R u+w "$tmp"
+  mv "$tmp/kwok" "$tmp/karpenter"
+  # Of two builders at a time one comes too late, with the same.
+  mv -T "$tmp" "$folder" 2>/dev/null || rm -rf "$tmp"
 }
 
 build_old_etcd() {
@@ -354,9 +374,26 @@ start() {
   awk -v a="$started" -v b="$EPOCHREALTIME" -v p="$API_PORT" 'BEGIN { printf "ready https://127.0.0.1:%s in %.1fs\n", p, b - a }'
 }
 
+karpenter() {
+  local folder=$CACHE/karpenter-$KARPENTER_VERSION kubectl=("$BIN/kubectl" "--kubeconfig=$DIR/kubeconfig")
+  if pid_of karpenter >/dev/null; then die "Karpenter runs against $DIR already"; fi
+  (build_karpenter) || exit $?
+  "${kubectl[@]}" apply --server-side -f "$folder/crds" >>"$DIR/log/karpenter.log" 2>&1 || fail_start karpenter
+  "${kubectl[@]}" wait --for=condition=Established --timeout=120s -f "$folder/crds" >>"$DIR/log/karpenter.log" 2>&1 ||
+    fail_start karpenter
+  # Any two ports do. It takes no --kubeconfig; the path of its log tells its process from others.
+  spawn karpenter env KUBECONFIG="$DIR/conf/system.kubeconfig" SYSTEM_NAMESPACE=kube-system KUBERNETES_MIN_VERSION=1.28 \
+    DISABLE_LEADER_ELECTION=true METRICS_PORT=0 HEALTH_PROBE_PORT=0 FEATURE_GATES=StaticCapacity=true \
+    "$folder/karpenter" --log-output-paths="$DIR/log/karpenter.log"
+  "${kubectl[@]}" apply --server-side -f "$HERE/rig/karpenter.yaml" >>"$DIR/log/karpenter.log" 2>&1 || fail_start karpenter
+  "${kubectl[@]}" wait --for=condition=Ready --timeout=120s nodepools --all >>"$DIR/log/karpenter.log" 2>&1 ||
+    fail_start karpenter
+  echo "Karpenter $KARPENTER_VERSION runs"
+}
+
 stop() {
   local name
-  for name in reaper kwok scheduler controller-manager; do
+  for name in reaper karpenter kwok scheduler controller-manager; do
     # The reaper runs this very function: it must not end itself.
     [[ $name == reaper && $(cat "$DIR/pid/reaper" 2>/dev/null) == "$$" ]] || end "$name" 0
   done
@@ -367,7 +404,7 @@ stop() {
 
 status() {
   local name pid
-  for name in etcd apiserver controller-manager scheduler kwok reaper; do
+  for name in etcd apiserver controller-manager scheduler kwok karpenter reaper; do
     pid=$(pid_of "$name") || pid=-
     printf '%-20s %s\n' "$name" "$pid"
   done
@@ -398,9 +435,14 @@ command=${1:-help}
 (($# == 0)) || shift
 case $command in
   build) build ;;
+  build-karpenter) build_karpenter ;;
   build-old-etcd) build_old_etcd ;;
   bin) bin_dir ;;
   start) start "$@" ;;
+  karpenter)
+    need_dir "${1:-}"
+    karpenter
+    ;;
   stop)
     need_dir "${1:-}"
     stop

@@ -12,6 +12,7 @@ if ! command -v go >/dev/null; then
     exit 0
 fi
 "$here/rig.sh" build
+"$here/rig.sh" build-karpenter
 dir=$(mktemp -d)
 stop() {
     "$here/rig.sh" stop "$dir" >/dev/null 2>&1 || true

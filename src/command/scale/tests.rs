@@ -285,11 +285,16 @@ fn a_protected_cluster_wants_its_name_typed() {
 #[test]
 fn what_cannot_be_scaled_says_why() {
     let mut script = script();
-    script.group("spot-a", |row| row.fixed = "Fargate starts a node for each pod");
-    for key in [MORE, FEWER, KeyCode::Char('s')] {
+    assert_eq!(script.press(&[KeyCode::Char('U')]), []);
+    assert!(last_note(&script).starts_with("there is nothing to undo"), "{}", last_note(&script));
+    script.group("spot-a", |row| (row.make, row.fixed) = (Make::Fargate, "Fargate starts a node for each pod"));
+    for key in [MORE, FEWER, KeyCode::Char('s'), KeyCode::Char('U')] {
         assert_eq!(script.press(&[key]), []);
-        assert!(last_note(&script).contains("Fargate starts a node for each pod"), "{}", last_note(&script));
+        let why = "spot-a cannot be scaled from here: Fargate starts a node for each pod (scale the workload)";
+        assert_eq!(last_note(&script), why);
         assert!(script.model.dialog.is_none());
+        script.press(&[KeyCode::Char('a')]);
+        assert!(last_note(&script).contains("has no scaling activities"), "{}", last_note(&script));
     }
     script.group("spot-a", |row| {
         row.desired = None;

@@ -200,8 +200,13 @@ impl Row {
                 say(Health::Progressing, format!("leaving {}", claims.leaving));
             }
         }
-        if let Some((of, gap)) = funnel.gap() {
-            say(of, gap);
+        match (funnel.gap(), self.claims(at.world)) {
+            (Some((of, gap)), _) => say(of, gap),
+            // A node that is ready may lack what it should offer, or have a taint of its start.
+            (None, Some(claims)) if claims.initialized < claims.launched => {
+                say(Health::Progressing, format!("initializing {}", claims.launched - claims.initialized));
+            }
+            _ => {}
         }
         if let Some(asg) = &self.asg {
             let halts = asg.suspended.iter().filter(|process| matches!(process.as_str(), "Launch" | "Terminate"));

@@ -51,6 +51,18 @@ impl Make {
             Make::Fargate => "fargate",
         }
     }
+
+    /// What changes the size of a group that has none of its own; empty where that is nobody's.
+    pub fn instead(self) -> &'static str {
+        match self {
+            // The API server refuses to give a pool replicas later, or to take them away.
+            Make::Karpenter | Make::Auto => {
+                "scale a workload: it grows up to spec.limits. Only a pool made with spec.replicas has a size"
+            }
+            Make::Fargate => "scale the workload",
+            Make::Managed | Make::Own => "",
+        }
+    }
 }
 
 /// Where AWS keeps a group.

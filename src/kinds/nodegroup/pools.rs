@@ -127,7 +127,7 @@ impl Number {
 }
 
 /// Why keys cannot change the size of a pool.
-const DYNAMIC: &str = "Karpenter sizes this pool by the pods that wait; change spec.limits, or give it spec.replicas";
+const DYNAMIC: &str = "Karpenter sizes it by the pods that wait";
 
 fn row(pool: &NodePool, interner: &mut Interner) -> Row {
     let template = &pool.spec.template.spec;

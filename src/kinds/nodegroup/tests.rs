@@ -135,6 +135,14 @@ fn a_pool_is_what_its_claims_come_to() {
         changes: vec![crate::store::table::Change::Remove(Uid::hashed(&[b"b"]))],
         ..Default::default()
     });
+    assert_eq!(cell::<NodeGroup>(&script, "general", "status"), "initializing 2", "ready is not all that they want");
+    let initialized = |name: &str| {
+        let mut claim = claim(name, "True", "False");
+        let more = ["Registered", "Initialized"].map(|kind| json!({ "type": kind, "status": "True" }));
+        claim["status"]["conditions"].as_array_mut().unwrap().extend(more);
+        claim
+    };
+    script.feed(NodeClaim::ID, &[initialized("a"), initialized("c")]);
     for (column, value) in [("funnel", "–·–·2·2·2"), ("release", "current"), ("status", "ok"), ("types", "m6i.large"), ("$/h", "0.21")] {
         assert_eq!(cell::<NodeGroup>(&script, "general", column), value, "{column}");
     }

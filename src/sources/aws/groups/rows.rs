@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Keys that say nothing to Fargate.
-const FARGATE: &str = "Fargate starts a node for each pod that its profile selects: scale the workload instead";
+const FARGATE: &str = "Fargate starts a node for each pod that its profile selects";
 /// Tags of Auto Scaling groups.
 const AUTOSCALED: &str = "k8s.io/cluster-autoscaler/enabled";
 const MANAGED: &str = "eks:nodegroup-name";
