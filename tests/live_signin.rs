@@ -11,12 +11,15 @@
     reason = "a test may fail, and says what it sees"
 )]
 
+#[path = "rig/own.rs"]
+mod own;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,62 +27,51 @@ use bytes::Bytes;
 use ekscope::sources::aws;
 use ekscope::sources::kube::session::{ConnectOptions, Contexts, Environment, Session, SignIn};
 use http::Request;
+use http_body_util::BodyExt;
 use jiff::Timestamp;
+use own::Own;
 use serde_json::{Value, json};
 
-/// A bare rig of this test's own, stopped with this value.
-struct Rig(PathBuf);
-
-impl Rig {
-    fn start(folder: &Path, webhook: &Path) -> Option<Self> {
-        if std::env::var_os("EKSCOPE_RIG_DIR").is_none() {
-            assert!(std::env::var_os("EKSCOPE_RIG_REQUIRED").is_none(), "EKSCOPE_RIG_DIR names no live rig");
-            eprintln!("SKIPPED: EKSCOPE_RIG_DIR names no live rig (tests/live/rig.sh start)");
-            return None;
-        }
-        let (directory, me) = (folder.join("rig"), std::process::id().to_string());
-        // No pipe: the servers would hold it open.
-        let log = std::fs::File::create(folder.join("start.log")).expect("a log");
-        let mut start = Self::command("start", &directory);
-        start.args(["--bare", "--die-with", &me, "--webhook"]).arg(webhook);
-        let started = start.stdout(log.try_clone().expect("a log")).stderr(log).status().expect("rig.sh runs");
-        let said = std::fs::read_to_string(folder.join("start.log")).unwrap_or_default();
-        assert!(started.success(), "the rig does not start: {said}");
-        Some(Self(directory))
-    }
-
-    fn command(command: &str, directory: &Path) -> Command {
-        let mut rig = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/rig.sh"));
-        rig.arg(command).arg(directory);
-        rig
-    }
-
-    /// A kubeconfig as `aws eks update-kubeconfig` writes it, for a cluster called prod; there is no `aws` to run.
-    fn kubeconfig(&self, folder: &Path) -> PathBuf {
-        let kubeconfig = kube::config::Kubeconfig::read_from(self.0.join("kubeconfig")).expect("the rig's kubeconfig");
-        let cluster = serde_json::to_value(&kubeconfig.clusters[0].cluster).expect("its cluster");
-        let arn = "arn:aws:eks:eu-west-1:123456789012:cluster/prod";
-        let exec = json!({
-            "apiVersion": "client.authentication.k8s.io/v1beta1",
-            "command": folder.join("missing/aws"),
-            "args": ["--region", "eu-west-1", "eks", "get-token", "--cluster-name", "prod"],
-        });
-        let config = json!({
-            "clusters": [{ "name": arn, "cluster": cluster }],
-            "users": [{ "name": arn, "user": { "exec": exec } }],
-            "contexts": [{ "name": arn, "context": { "cluster": arn, "user": arn } }],
-            "current-context": arn,
-        });
-        let file = folder.join("eks.kubeconfig");
-        std::fs::write(&file, config.to_string()).expect("a file");
-        file
-    }
+/// A bare rig of the test's own that asks a webhook about tokens.
+fn start(webhook: &Path) -> Option<Own> {
+    Own::start(&["--bare", "--webhook", &webhook.display().to_string()])
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = Self::command("stop", &self.0).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
+/// A kubeconfig as `aws eks update-kubeconfig` writes it, for a cluster called prod; there is no `aws` to run.
+fn kubeconfig(rig: &Own, folder: &Path) -> PathBuf {
+    let kubeconfig = kube::config::Kubeconfig::read_from(rig.kubeconfig()).expect("the rig's kubeconfig");
+    let cluster = serde_json::to_value(&kubeconfig.clusters[0].cluster).expect("its cluster");
+    let arn = "arn:aws:eks:eu-west-1:123456789012:cluster/prod";
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1beta1",
+        "command": folder.join("missing/aws"),
+        "args": ["--region", "eu-west-1", "eks", "get-token", "--cluster-name", "prod"],
+    });
+    let config = json!({
+        "clusters": [{ "name": arn, "cluster": cluster }],
+        "users": [{ "name": arn, "user": { "exec": exec } }],
+        "contexts": [{ "name": arn, "context": { "cluster": arn, "user": arn } }],
+        "current-context": arn,
+    });
+    let file = folder.join("eks.kubeconfig");
+    std::fs::write(&file, config.to_string()).expect("a file");
+    file
+}
+
+/// Signs in to the rig with what the home folder has of AWS.
+fn session(rig: &Own, home: &Path) -> Session {
+    let aws = aws::Environment::default().at_home(home.to_owned()).with([("AWS_EC2_METADATA_DISABLED", "true")]);
+    let options = ConnectOptions { kubeconfig: Some(kubeconfig(rig, home)), ..ConnectOptions::default() };
+    let contexts = Contexts::load_from(&options, Environment { aws, ..Environment::default() }).unwrap();
+    let session = Session::open_in(&contexts, &options, None).unwrap();
+    assert_eq!(session.facts().sign_in, SignIn::Eks("profile default".into()));
+    session
+}
+
+async fn get(session: &Session, path: &str) -> http::Response<impl http_body::Body<Data = Bytes> + use<>> {
+    let response = session.send(Request::get(path).body(Bytes::new()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response
 }
 
 /// What aws-iam-authenticator's `pkg/token` asks of a token; gives the key that it was signed with.
@@ -129,11 +121,14 @@ fn judged(token: &str) -> Result<String, String> {
     Ok(of("X-Amz-Credential").split("%2F").next().unwrap_or_default().to_owned())
 }
 
-/// A token webhook; what it judged goes to the receiver. `judge` decides about keys.
-fn webhook(
-    folder: &Path,
-    judge: impl Fn(&str) -> bool + Send + 'static,
-) -> (PathBuf, mpsc::Receiver<Result<String, String>>) {
+/// What the webhook was asked: the key that a token was signed with, or what is wrong with its form.
+struct Asked {
+    key: Result<String, String>,
+    granted: bool,
+}
+
+/// A token webhook; what it was asked goes to the receiver. `judge` decides about keys.
+fn webhook(folder: &Path, judge: impl Fn(&str) -> bool + Send + 'static) -> (PathBuf, mpsc::Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let server = format!("http://{}/", listener.local_addr().expect("its address"));
     let file = folder.join("webhook.kubeconfig");
@@ -148,15 +143,17 @@ fn webhook(
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let review = body(&stream);
-            let token = review["spec"]["token"].as_str().unwrap_or_default();
-            let verdict = judged(token);
-            let good = verdict.as_ref().is_ok_and(|key| judge(key));
+            let key = judged(review["spec"]["token"].as_str().unwrap_or_default());
+            let granted = key.as_ref().is_ok_and(|key| judge(key));
             let user = json!({ "username": "aws", "groups": ["system:masters"] });
-            let status =
-                if good { json!({ "authenticated": true, "user": user }) } else { json!({ "authenticated": false }) };
+            let status = if granted {
+                json!({ "authenticated": true, "user": user })
+            } else {
+                json!({ "authenticated": false })
+            };
             let answer = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status });
             let answer = answer.to_string();
-            let _ = tell.send(verdict);
+            let _ = tell.send(Asked { key, granted });
             let _ = write!(
                 &stream,
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
@@ -206,19 +203,74 @@ async fn a_real_api_server_takes_our_tokens_and_a_refused_one_is_minted_anew() {
             key == "NEWKEY"
         }
     });
-    let Some(rig) = Rig::start(folder.path(), &config) else { return };
-    let aws = aws::Environment::default().at_home(home).with([("AWS_EC2_METADATA_DISABLED", "true")]);
-    let options = ConnectOptions { kubeconfig: Some(rig.kubeconfig(folder.path())), ..ConnectOptions::default() };
-    let contexts = Contexts::load_from(&options, Environment { aws, ..Environment::default() }).unwrap();
-    let session = Session::open_in(&contexts, &options, None).unwrap();
-    assert_eq!(session.facts().sign_in, SignIn::Eks("profile default".into()));
-
+    let Some(rig) = start(&config) else { return };
+    let session = session(&rig, &home);
     for _ in 0..20 {
-        let response = session.send(Request::get("/api/v1/namespaces").body(Bytes::new()).unwrap()).await.unwrap();
-        assert_eq!(response.status(), 200);
+        get(&session, "/api/v1/namespaces").await;
     }
-    let keys: Vec<String> = told.try_iter().map(|verdict| verdict.expect("a token in its form")).collect();
+    let keys: Vec<String> = told.try_iter().map(|asked| asked.key.expect("a token in its form")).collect();
     // The server asks again for a token that it took ten seconds ago.
     assert_eq!(keys[0], "OLDKEY");
     assert!(keys[1..].iter().all(|key| key == "NEWKEY") && keys.len() < 20, "{keys:?}");
+}
+
+/// For so long a key of `credential_process` is good, seconds; a token is no longer good than its key.
+const KEY_LIFE: u32 = 60;
+
+/// A program that gives another key each time, and notes when it ends.
+fn write_process(home: &Path) {
+    std::fs::create_dir_all(home.join(".aws")).expect("a folder");
+    let script = format!(
+        r#"cd '{home}'
+           number=$(($(cat number 2>/dev/null || echo 0) + 1)); echo $number >number
+           end=$(date -u -d '+{KEY_LIFE} seconds' +%Y-%m-%dT%H:%M:%SZ); echo $end >KEY$number
+           printf '{{"Version":1,"AccessKeyId":"KEY%s","SecretAccessKey":"s","SessionToken":"t","Expiration":"%s"}}' $number $end
+        "#,
+        home = home.display()
+    );
+    std::fs::write(home.join("keys.sh"), script).expect("a script");
+    let config = format!("[default]\ncredential_process = sh '{}'\n", home.join("keys.sh").display());
+    std::fs::write(home.join(".aws/config"), config).expect("a file");
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_before_it_ends_and_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_owned();
+    write_process(&home);
+    // As STS does: a signature is worth something until its key ends.
+    let (config, told) = webhook(folder.path(), {
+        let home = home.clone();
+        move |key| {
+            let end = std::fs::read_to_string(home.join(key)).unwrap_or_default();
+            end.trim().parse::<Timestamp>().is_ok_and(|end| Timestamp::now() < end)
+        }
+    });
+    let Some(rig) = start(&config) else { return };
+    let session = session(&rig, &home);
+    let mut watch = get(&session, "/api/v1/namespaces?watch=true").await.into_body();
+
+    // Requests go on until one comes with another key.
+    let mut keys: Vec<String> = Vec::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    while keys.first() == keys.last() {
+        pace.tick().await;
+        get(&session, "/api/v1/namespaces").await;
+        for asked in told.try_iter() {
+            let key = asked.key.expect("a token in its form");
+            assert!(asked.granted, "{key} was refused after {keys:?}");
+            keys.push(key);
+        }
+    }
+    // The watch of the first key has gone on all the while.
+    let namespace = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"later"}}"#;
+    let create = Request::post("/api/v1/namespaces").header("content-type", "application/json");
+    let created = session.send(create.body(Bytes::from(namespace)).unwrap()).await.unwrap();
+    assert_eq!(created.status(), 201);
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(r#""name":"later""#) {
+        let frame = watch.frame().await.expect("the watch goes on").ok().expect("a frame");
+        seen.extend_from_slice(&frame.into_data().unwrap_or_default());
+    }
+    assert!(told.try_iter().all(|asked| asked.granted), "nothing is refused");
 }
