@@ -14,8 +14,8 @@
 //! - [`cli`]: the command line: `ekscope [VIEW]`, `demo`, `get`, `doctor`, `config`.
 //! - [`app`]: the loop. It alone owns the [`store::world::World`] and all state of the screen, awaits the terminal and the
 //!   sources, and draws. [`app::update`] says what follows from what happens; [`app::runtime`] carries out the
-//!   [`app::effect::Effect`]s that come of it; [`app::streams`] plans which streams are open; [`app::headless`] is `get`,
-//!   [`app::doctor`] is `doctor`.
+//!   [`app::effect::Effect`]s that come of it; [`app::wants`] says what has to be asked for, and [`app::streams`] keeps
+//!   account of what is; [`app::headless`] is `get`, [`app::doctor`] is `doctor`.
 //! - [`sources`]: data in. One thread runs a task a stream ([`sources::kube::stream`]: list, watch, and everything that can
 //!   go wrong with them), cuts bytes into objects ([`sources::kube::wire`]), lets the kind decode them and sends batches over
 //!   one bounded channel. [`sources::kube::session`] signs in and connects. [`sources::aws`] is the other stream: sessions
