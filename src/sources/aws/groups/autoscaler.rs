@@ -2,10 +2,11 @@
 //! 1.29 write text, later ones YAML of two libraries; `clusterstate/api/types.go`). EKS tags all its groups for it whether
 //! one runs or not: only this tells. Where there is none nothing is known, since it may be told to write elsewhere.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::now;
 use crate::{
@@ -16,6 +17,8 @@ use crate::{
 const PATH: &str = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status";
 /// After how many seconds it is read again.
 const AGAIN: i64 = 30;
+/// What AWS says does not wait longer for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// One that has written nothing for so many seconds does not run; its loop takes ten.
 const SILENT: i64 = 300;
 
@@ -36,13 +39,13 @@ pub struct Found {
 }
 
 impl Found {
-    /// Looks for it where that is due. Who may not, or finds none, knows nothing.
+    /// Looks for it where that is due. Who may not, or finds none, knows nothing; a silent server leaves what was known.
     pub async fn look(&mut self, cluster: &Cluster) {
         if now() - self.asked < AGAIN {
             return;
         }
         self.asked = now();
-        let map = fetch::json::<ConfigMap>(cluster, PATH).await;
+        let Ok(map) = timeout(PATIENCE, fetch::json::<ConfigMap>(cluster, PATH)).await else { return };
         self.status = map.ok().and_then(|map| read(&map.data.status)).map(Arc::new);
     }
 }
