@@ -200,3 +200,21 @@ fn pools_count_what_their_claims_are() {
     assert_eq!((claims.len(), of_pool, &pool["funnel"]), (3, 3, &json!("–·–·3·3·3")), "{pool}");
     assert!(claims.iter().all(|row| row["step"] == "ready" && row["nodepool"] == "arm-burst"), "{claims:?}");
 }
+
+#[test]
+fn the_second_cluster_is_a_key_away_and_has_no_groups() {
+    let demo = account(Options { second: true, ..still() });
+    let mut session = open(&demo, &[]);
+    session.wait_text("clusters(all)[2]");
+    wait_line(&session, "the second cluster", &["groupless", "eu-west-1"]);
+    // In the order of names: demo, groupless.
+    session.send("G\r");
+    session.wait_text("pods(");
+    session.send(":ng\r");
+    session.wait_text("nodegroups(groupless)[4]");
+    wait_line(&session, "a pool", &["general", "karpenter", "5·5·5"]);
+    wait_line(&session, "the other pool", &["spot", "karpenter", "3·3·3"]);
+    wait_line(&session, "a profile", &["coredns", "fargate"]);
+    session.send(":q\r");
+    assert_eq!(session.end(), 0);
+}

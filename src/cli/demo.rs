@@ -46,6 +46,7 @@ pub(super) fn demo(demo: &Demo, common: &Common) -> Result<u8, Problem> {
         listen: demo.listen,
         preencode: demo.preencode,
         background: !demo.serve,
+        second: true,
         ..sim::Options::default()
     })?;
     let dirs = Dirs::find(environment)?;

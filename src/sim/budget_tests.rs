@@ -102,7 +102,8 @@ fn run(world: &mut World, milliseconds: i64) {
 }
 
 fn begin() -> World {
-    let mut world = World::new(Size { nodes: 6, pods: 0, seed: 1, now: 1_772_323_200 });
+    let mut world =
+        World::new(Size { site: &crate::sim::cluster::site::DEMO, nodes: 6, pods: 0, seed: 1, now: 1_772_323_200 });
     life::begin(&mut world, None);
     for (name, replicas) in SETS {
         let labels = json!({ "app": name, "tier": "front" });

@@ -22,7 +22,7 @@ use super::*;
 
 const START: i64 = 1_772_323_200;
 fn living(nodes: u32, pods: u32, seed: u64) -> World {
-    let mut world = World::new(Size { nodes, pods, seed, now: START });
+    let mut world = World::new(Size { site: &DEMO, nodes, pods, seed, now: START });
     life::begin(&mut world, None);
     world
 }

@@ -10,6 +10,7 @@
 
 mod admission;
 mod aws;
+mod beside;
 mod catalog;
 mod clock;
 mod cluster;
@@ -55,10 +56,12 @@ use crate::problem::Problem;
 use aws::answer::Failure;
 use aws::cloud::Keys;
 use aws::{Call, Service};
+use beside::Beside;
 use cluster::node::{CLUSTER, REGION};
 use cluster::seed::Size;
+use cluster::site::DEMO;
 use cluster::{churn, life, story};
-use http::server::{Counters, Server};
+use http::server::{Account, Counters, Server};
 use http::tls;
 use owner::Owner;
 use world::{Unborn, World};
@@ -108,6 +111,8 @@ pub struct Options {
     pub story: Option<&'static Story>,
     /// Does not wait until the world is made: requests do, and the handle is there at once.
     pub background: bool,
+    /// A second cluster in the account, of Karpenter and Fargate alone: made when somebody first asks it for something.
+    pub second: bool,
     /// Threads of a server that `spawn` runs.
     pub threads: usize,
 }
@@ -127,6 +132,7 @@ impl Default for Options {
             live: false,
             speed: 1.0,
             story: None,
+            second: false,
             threads: 2,
         }
     }
@@ -179,15 +185,19 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
     let token = tls::token()?;
     let keys = tls::keys()?;
     let (breaker, broken) = signal::channel(0);
+    let beside = if options.second { Some(Beside::listen(&options, &keys).await?) } else { None };
     let owner = Owner::spawn({
         let (options, token, keys) = (options.clone(), token.clone(), keys.clone());
         let (endpoint, authority) = (format!("https://{address}"), BASE64_STANDARD.encode(&identity.authority));
+        let neighbour = beside.as_ref().map(|beside| beside.neighbour(&authority));
         move || {
             let ahead = options.faults.clock_ahead_s;
             let now = options.start.unwrap_or_else(|| Timestamp::now().as_second().saturating_add(ahead));
-            let mut world = World::new(Size { nodes: options.nodes, pods: options.pods, seed: options.seed, now });
+            let mut world =
+                World::new(Size { site: &DEMO, nodes: options.nodes, pods: options.pods, seed: options.seed, now });
             world.token = token;
             (world.cloud.keys, world.cloud.endpoint, world.cloud.authority) = (keys, endpoint, authority);
+            world.cloud.neighbour = neighbour;
             world.churn = options.churn;
             world.faults = options.faults;
             world.speed = options.speed;
@@ -213,7 +223,11 @@ pub async fn start(options: Options) -> Result<Handle, Problem> {
         owner.ask(|_| ()).await;
     }
     let (drops, dropped) = signal::channel(0);
-    let server = Server::new(owner.clone(), &identity, address, [dropped, broken]);
+    let account = Account { own: owner.clone(), beside: beside.as_ref().map(|beside| beside.owner.clone()) };
+    if let Some(beside) = beside {
+        beside.serve(&identity, account.clone(), dropped.clone());
+    }
+    let server = Server::new(owner.clone(), account, &identity, address, [dropped, broken]);
     let counters = Arc::clone(&server.counters);
     tokio::spawn(server.run(listener));
     let url = format!("https://{address}");

@@ -44,6 +44,19 @@ impl Owner {
         Self(sender)
     }
 
+    /// The same, but the world is made when there is a first question.
+    pub fn on_demand(make: impl FnOnce() -> World + Send + 'static) -> Self {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Question>();
+        tokio::spawn(async move {
+            let Some(question) = receiver.recv().await else { return };
+            if let Ok(mut world) = tokio::task::spawn_blocking(make).await {
+                question(&mut world);
+                own(world, receiver).await;
+            }
+        });
+        Self(sender)
+    }
+
     /// Has `question` answered, after all that was asked before; `None` when the world is gone.
     pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut World) -> T + Send + 'static) -> Option<T> {
         let (answer, answered) = oneshot::channel();

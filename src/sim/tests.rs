@@ -132,7 +132,7 @@ fn keys(items: &Value) -> Vec<String> {
 }
 
 fn small(seed: u64) -> World {
-    let mut world = World::new(Size { nodes: 20, pods: 300, seed, now: START });
+    let mut world = World::new(Size { site: &DEMO, nodes: 20, pods: 300, seed, now: START });
     world.furnish();
     world
 }
@@ -166,7 +166,7 @@ fn the_same_seed_tells_the_same_story_to_the_byte() {
 #[test]
 fn a_world_has_as_many_pods_as_asked_for_and_owners_that_exist() {
     for (nodes, pods) in [(1, 1), (3, 40), (60, 1200), (200, 300)] {
-        let world = World::new(Size { nodes, pods, seed: 1, now: START });
+        let world = World::new(Size { site: &DEMO, nodes, pods, seed: 1, now: START });
         assert_eq!((world.count(catalog::NODES), world.count(catalog::PODS)), (nodes as usize, pods as usize));
     }
     let world = small(1);

@@ -11,7 +11,8 @@ use super::plans::Plans;
 use super::throttle::Throttle;
 use crate::sim::catalog::NODES;
 use crate::sim::clock::Moment;
-use crate::sim::cluster::node::{ACCOUNT, CLUSTER, Claim, GROUPS, InstanceType, Make, REGION, ZONES};
+use crate::sim::cluster::node::{ACCOUNT, CLUSTER, Claim, GROUPS, Group as Kind, InstanceType, Make, REGION, ZONES};
+use crate::sim::cluster::site::{GROUPLESS, Profile, Site};
 use crate::sim::encoding::template::Short;
 use crate::sim::object::Body;
 use crate::sim::random::Random;
@@ -53,6 +54,14 @@ pub struct Cluster {
     pub support: &'static str,
     pub tags: Value,
     pub fargate: Vec<Fargate>,
+}
+
+/// How another simulated cluster is reached.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    pub endpoint: String,
+    /// PEM in Base64.
+    pub authority: String,
 }
 
 /// A Fargate profile.
@@ -140,6 +149,8 @@ pub struct Cloud {
     /// Where the simulated cluster is, and who vouches for it (PEM).
     pub endpoint: String,
     pub authority: String,
+    /// A second cluster that is simulated, in a world of its own.
+    pub neighbour: Option<Neighbour>,
     pub clusters: Vec<Cluster>,
     pub groups: Vec<Group>,
     /// By the number in their ids.
@@ -166,6 +177,7 @@ impl Default for Cloud {
             keys: Keys::default(),
             endpoint: String::new(),
             authority: String::new(),
+            neighbour: None,
             clusters: Vec::new(),
             groups: Vec::new(),
             instances: BTreeMap::new(),
@@ -215,12 +227,12 @@ pub fn open(world: &mut World) {
     if std::mem::replace(&mut world.cloud.open, true) {
         return;
     }
-    let (seed, now) = (world.cluster.size.seed, world.now());
+    let (seed, site, now) = (world.cluster.size.seed, world.cluster.size.site, world.now());
     world.cloud.random = Random::named(seed, "cloud");
     world.cloud.numbered = u32::try_from(world.cluster.machines.len()).unwrap_or(0);
     let cluster = Cluster {
         region: REGION.to_owned(),
-        name: CLUSTER.to_owned(),
+        name: site.name.to_owned(),
         version: VERSION,
         platform: "eks.12",
         created: now - 400 * DAY,
@@ -228,21 +240,32 @@ pub fn open(world: &mut World) {
         authority: world.cloud.authority.clone(),
         support: "EXTENDED",
         tags: json!({ "team": "platform", "env": "demo", "cost-center": "4711" }),
-        fargate: vec![Fargate {
-            name: "serverless".to_owned(),
-            selectors: json!([{ "namespace": "serverless", "labels": {} }]),
-            created: now - 90 * DAY,
-        }],
+        fargate: profiles(site, now),
     };
     world.cloud.clusters.push(cluster);
+    if let Some(neighbour) = world.cloud.neighbour.clone() {
+        world.cloud.clusters.push(Cluster {
+            region: REGION.to_owned(),
+            name: GROUPLESS.name.to_owned(),
+            version: VERSION,
+            platform: "eks.12",
+            created: now - 120 * DAY,
+            endpoint: neighbour.endpoint,
+            authority: neighbour.authority,
+            support: "STANDARD",
+            tags: json!({ "team": "platform", "env": "demo" }),
+            fargate: profiles(&GROUPLESS, now),
+        });
+    }
     let mut of_pool = HashMap::new();
-    for (pool, kind) in GROUPS.iter().enumerate().filter(|(_, kind)| kind.make != Make::Karpenter) {
+    let grouped = |kind: &Kind| site.has_groups && matches!(kind.make, Make::Managed | Make::SelfManaged);
+    for (pool, kind) in GROUPS.iter().enumerate().filter(|(_, kind)| grouped(kind)) {
         let of_eks = kind.make == Make::Managed;
         let uid = world.cloud.random.uid();
         of_pool.insert(pool, world.cloud.groups.len());
         world.cloud.groups.push(Group {
             region: REGION.to_owned(),
-            cluster: CLUSTER.to_owned(),
+            cluster: site.name.to_owned(),
             asg: if of_eks {
                 format!("eks-{}-{}", kind.name, Short::uuid(uid).as_str())
             } else {
@@ -274,7 +297,8 @@ pub fn open(world: &mut World) {
             _ => None,
         })
         .collect();
-    for machine in machines {
+    // What Fargate has is no instance of the account.
+    for machine in machines.into_iter().filter(|machine| GROUPS[machine.group].make != Make::Fargate) {
         let kind = &GROUPS[machine.group];
         let group = of_pool.get(&machine.group).copied();
         if let Some(group) = group {
@@ -283,7 +307,7 @@ pub fn open(world: &mut World) {
         let instance = Instance {
             number: machine.instance,
             region: REGION.to_owned(),
-            cluster: CLUSTER.to_owned(),
+            cluster: site.name.to_owned(),
             group,
             claimed: machine.claim.clone().map(|claim| Claimed {
                 claim,
@@ -312,6 +336,15 @@ pub fn open(world: &mut World) {
         }
     }
     super::fleet::found(&mut world.cloud, now);
+}
+
+fn profiles(site: &Site, now: i64) -> Vec<Fargate> {
+    let profile = |profile: &Profile| Fargate {
+        name: profile.name.to_owned(),
+        selectors: profile.selectors(),
+        created: now - 90 * DAY,
+    };
+    site.profiles.iter().map(profile).collect()
 }
 
 fn managed(pool: usize, now: i64) -> Managed {

@@ -11,8 +11,11 @@ use super::answer::{self, Failure};
 use super::cloud::Cloud;
 use super::signature::{self, Scope};
 use super::{Call, Service, eks, input, listings, perform};
+use crate::sim::cluster::node::REGION;
+use crate::sim::cluster::site::GROUPLESS;
 use crate::sim::faults::AwsOperation;
 use crate::sim::http::answer::{Answer, dropped, whole};
+use crate::sim::http::server::Account;
 use crate::sim::http::{body, query};
 use crate::sim::owner::Owner;
 use crate::sim::requests;
@@ -26,7 +29,7 @@ struct Admitted {
 }
 
 /// Answers a request.
-pub async fn answer(owner: &Owner, request: Request<Incoming>) -> Answer {
+pub async fn answer(account: &Account, request: Request<Incoming>) -> Answer {
     let (head, incoming) = request.into_parts();
     let Ok(bytes) = body::bytes(incoming).await else {
         return whole(413, "text/plain", "the body is too large");
@@ -47,7 +50,7 @@ pub async fn answer(owner: &Owner, request: Request<Incoming>) -> Answer {
         Ok(call) => call,
         Err(failure) => return refused(service, &failure),
     };
-    let admitted = owner.ask(move |world| admit(world, call, &scope, &head, &bytes)).await;
+    let admitted = account.own.ask(move |world| admit(world, call, &scope, &head, &bytes)).await;
     let Admitted { call, strike, request_id } = match admitted {
         Some(Ok(admitted)) => admitted,
         Some(Err((failure, id))) => return answer::failure(service, &failure, &id),
@@ -62,8 +65,7 @@ pub async fn answer(owner: &Owner, request: Request<Incoming>) -> Answer {
     if let Some(failure) = struck(&call, &strike) {
         return answer::failure(service, &failure, &request_id);
     }
-    let asked = call.clone();
-    let done = owner.ask(move |world| perform(world, &asked)).await;
+    let done = account.perform(&call).await;
     if strike.lose {
         return dropped();
     }
@@ -72,6 +74,56 @@ pub async fn answer(owner: &Owner, request: Request<Incoming>) -> Answer {
         Some(Err(failure)) => answer::failure(service, &failure, &request_id),
         None => refused(service, &Failure::internal(service)),
     }
+}
+
+/// What a page of the other world's instances begins with.
+const BESIDE: &str = "beside/";
+
+async fn done_by(owner: &Owner, call: &Call) -> Option<Result<Value, Failure>> {
+    let call = call.clone();
+    owner.ask(move |world| perform(world, &call)).await
+}
+
+impl Account {
+    /// Does what a call asks for. All that the account has stands in its own world, but for the instances of the other.
+    async fn perform(&self, call: &Call) -> Option<Result<Value, Failure>> {
+        let listed = call.service == Service::Ec2 && call.operation == "DescribeInstances" && call.region == REGION;
+        let Some(beside) = self.beside.as_ref().filter(|_| listed) else { return done_by(&self.own, call).await };
+        let token = input::text(&call.input, "NextToken");
+        if let Some(rest) = token.strip_prefix(BESIDE) {
+            let mut call = call.clone();
+            call.input["NextToken"] = rest.into();
+            return done_by(beside, &call).await.map(|done| done.map(|page| marked(page, false)));
+        }
+        let tagged = format!("tag:kubernetes.io/cluster/{}", GROUPLESS.name);
+        if input::filters(&call.input).iter().any(|(name, _)| *name == tagged) {
+            return done_by(beside, call).await;
+        }
+        let own = done_by(&self.own, call).await?;
+        match own {
+            // Ids that are not of this world are of the other, or of nobody.
+            Err(failure) if failure.code == "InvalidInstanceID.NotFound" => {
+                Some(done_by(beside, call).await?.map_err(|_| failure))
+            }
+            // Who asks for ids or for another cluster's has got all there is.
+            Ok(page) if page["nextToken"].is_string() || narrowed(call) => Some(Ok(page)),
+            Ok(page) => Some(Ok(marked(page, true))),
+            failed => Some(failed),
+        }
+    }
+}
+
+/// Whether a call asks for instances by their ids or by a cluster.
+fn narrowed(call: &Call) -> bool {
+    !input::texts(&call.input, "InstanceId").is_empty()
+        || input::filters(&call.input).iter().any(|(name, _)| name.starts_with("tag:kubernetes.io/cluster/"))
+}
+
+/// A page that says where to go on in the other world.
+fn marked(mut page: Value, first: bool) -> Value {
+    let next = page["nextToken"].as_str().map(|rest| format!("{BESIDE}{rest}"));
+    page["nextToken"] = next.or_else(|| first.then(|| BESIDE.to_owned())).into();
+    page
 }
 
 fn refused(service: Service, failure: &Failure) -> Answer {

@@ -8,6 +8,7 @@ use super::{Call, Service, perform, scaling};
 use crate::sim::admission::options::Writing;
 use crate::sim::catalog::{DEPLOYMENTS, EVENTS, NODES, PODS};
 use crate::sim::cluster::seed::Size;
+use crate::sim::cluster::site::DEMO;
 use crate::sim::cluster::story::Story;
 use crate::sim::cluster::{life, store, story};
 use crate::sim::object::Object;
@@ -18,7 +19,7 @@ use crate::sources::aws::{self as client, AwsSession, Environment, ErrorKind, Se
 const START: i64 = 1_772_323_200;
 
 fn living() -> World {
-    let mut world = World::new(Size { nodes: 24, pods: 300, seed: 1, now: START });
+    let mut world = World::new(Size { site: &DEMO, nodes: 24, pods: 300, seed: 1, now: START });
     life::begin(&mut world, None);
     world
 }
@@ -352,7 +353,7 @@ fn a_spot_instance_that_ec2_takes_back_is_replaced() {
 
 #[test]
 fn a_fleet_is_spread_over_regions() {
-    let mut world = World::new(Size { nodes: 24, pods: 100, seed: 1, now: START });
+    let mut world = World::new(Size { site: &DEMO, nodes: 24, pods: 100, seed: 1, now: START });
     story::prepare(&mut world, Story::find("fleet").unwrap());
     let (mut clusters, mut groups) = (0, 0);
     for region in super::ec2::REGIONS {

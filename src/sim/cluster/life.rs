@@ -15,8 +15,8 @@ use super::story::Story;
 use super::workload::Workload;
 use super::{autoscaler, collector, scheduling};
 use super::{
-    budget, cron_job, daemon_set, deployment, endpoints, incident, job, kubelet, lifecycle, replica_set, stateful_set,
-    upkeep,
+    budget, cron_job, daemon_set, deployment, endpoints, fargate, incident, job, kubelet, lifecycle, replica_set,
+    stateful_set, upkeep,
 };
 use crate::sim::aws::{cluster_autoscaler, plans, scaling};
 use crate::sim::catalog::{
@@ -56,6 +56,7 @@ pub enum Due {
     /// Something in the AWS account behind the cluster.
     Cloud(scaling::Step),
     Karpenter(karpenter::Task),
+    Fargate(fargate::Task),
 }
 
 /// What happens again and again.
@@ -293,6 +294,7 @@ fn happen(world: &mut World, due: Due) {
         Due::Line(at) => super::story::line(world, at),
         Due::Cloud(step) => scaling::step(world, step),
         Due::Karpenter(task) => karpenter::step(world, task),
+        Due::Fargate(task) => fargate::step(world, task),
     }
 }
 
@@ -383,6 +385,7 @@ fn pod_noticed(world: &mut World, event: &Event) {
     }
     if event.change == Change::Deleted {
         world.life.waiting.remove(&event.object.key);
+        fargate::left(world, pod);
         world.life.retry();
         if world.get(NAMESPACES, event.object.namespace()).is_some_and(|object| is_deleted(&object.value())) {
             world.life.mark(NAMESPACES, &event.object.namespace().into());

@@ -181,7 +181,8 @@ mod tests {
     const NOW: i64 = 1_772_323_200;
 
     fn pod(state: State, restarts: u32) -> Pod {
-        let cluster = Cluster::new(Size { nodes: 3, pods: 40, seed: 1, now: NOW });
+        let cluster =
+            Cluster::new(Size { site: &crate::sim::cluster::site::DEMO, nodes: 3, pods: 40, seed: 1, now: NOW });
         let base = cluster.pods.into_iter().find(|(_, pod)| pod.state == State::Running).unwrap().1;
         Pod { state, created: NOW - 9000, changed: NOW - 400, restarts, ..base }
     }

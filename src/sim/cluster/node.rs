@@ -39,6 +39,8 @@ pub enum Make {
     SelfManaged,
     /// A node pool of Karpenter.
     Karpenter,
+    /// Fargate, for one pod each.
+    Fargate,
 }
 
 /// Machines that are alike.
@@ -49,23 +51,24 @@ pub struct Group {
     pub spot: bool,
     pub make: Make,
     pub taint: Option<(&'static str, &'static str)>,
-    /// Its part of all nodes, of 100.
-    pub share: u32,
 }
 
 const fn instance(name: &'static str, cpus: u32, memory_gib: u32, pods: u32) -> InstanceType {
     InstanceType { name, cpus, memory_gib, pods, architecture: "amd64", gpus: 0 }
 }
 
-/// The node groups of the demo cluster; the first takes what rounding leaves over.
-pub static GROUPS: [Group; 8] = [
+const fn pooled(name: &'static str, instance: InstanceType, spot: bool) -> Group {
+    Group { name, instance, spot, make: Make::Karpenter, taint: None }
+}
+
+/// The kinds of machines that there are; which cluster has what of them stands in `site`.
+pub static GROUPS: [Group; 12] = [
     Group {
         name: "general-od",
         instance: instance("m6i.2xlarge", 8, 32, 58),
         spot: false,
         make: Make::Managed,
         taint: None,
-        share: 32,
     },
     Group {
         name: "general-spot",
@@ -73,7 +76,6 @@ pub static GROUPS: [Group; 8] = [
         spot: true,
         make: Make::Managed,
         taint: None,
-        share: 30,
     },
     Group {
         name: "system",
@@ -81,7 +83,6 @@ pub static GROUPS: [Group; 8] = [
         spot: false,
         make: Make::Managed,
         taint: None,
-        share: 8,
     },
     Group {
         name: "memory-od",
@@ -89,7 +90,6 @@ pub static GROUPS: [Group; 8] = [
         spot: false,
         make: Make::Managed,
         taint: Some(("dedicated", "stateful")),
-        share: 10,
     },
     Group {
         name: "gpu",
@@ -104,7 +104,6 @@ pub static GROUPS: [Group; 8] = [
         spot: false,
         make: Make::Managed,
         taint: Some(("nvidia.com/gpu", "true")),
-        share: 4,
     },
     Group {
         name: "arm-burst",
@@ -119,7 +118,6 @@ pub static GROUPS: [Group; 8] = [
         spot: true,
         make: Make::Karpenter,
         taint: None,
-        share: 16,
     },
     Group {
         name: "batch",
@@ -127,7 +125,6 @@ pub static GROUPS: [Group; 8] = [
         spot: false,
         make: Make::SelfManaged,
         taint: None,
-        share: 0,
     },
     // What Karpenter may buy for its pool besides.
     Group {
@@ -143,9 +140,21 @@ pub static GROUPS: [Group; 8] = [
         spot: true,
         make: Make::Karpenter,
         taint: None,
-        share: 0,
+    },
+    pooled("general", instance("m6i.xlarge", 4, 16, 58), false),
+    pooled("general", instance("m6i.2xlarge", 8, 32, 58), false),
+    pooled("spot", instance("m5.2xlarge", 8, 32, 58), true),
+    Group {
+        name: "fargate",
+        instance: instance("fargate", 2, 4, 1),
+        spot: false,
+        make: Make::Fargate,
+        taint: Some(("eks.amazonaws.com/compute-type", "fargate")),
     },
 ];
+
+/// The place of Fargate's machines in `GROUPS`.
+pub const FARGATE: usize = 11;
 
 pub const ZONES: [&str; 3] = ["a", "b", "c"];
 

@@ -8,6 +8,15 @@ use crate::sim::encoding::template::{Hole, rfc3339};
 
 fn labels(group: &Group, zone: &str) -> Value {
     let kind = &group.instance;
+    if group.make == Make::Fargate {
+        return json!({
+            "beta.kubernetes.io/arch": kind.architecture, "beta.kubernetes.io/os": "linux",
+            "eks.amazonaws.com/compute-type": "fargate", "failure-domain.beta.kubernetes.io/region": REGION,
+            "failure-domain.beta.kubernetes.io/zone": format!("{REGION}{zone}"),
+            "kubernetes.io/arch": kind.architecture, "kubernetes.io/hostname": Hole::Node, "kubernetes.io/os": "linux",
+            "topology.kubernetes.io/region": REGION, "topology.kubernetes.io/zone": format!("{REGION}{zone}"),
+        });
+    }
     let (family, size) = kind.name.split_once('.').unwrap_or((kind.name, ""));
     let category = family.trim_end_matches(|letter: char| !letter.is_ascii_digit()).trim_end_matches(char::is_numeric);
     let generation: String = family.chars().filter(char::is_ascii_digit).collect();
@@ -36,7 +45,7 @@ fn labels(group: &Group, zone: &str) -> Value {
             "eks.amazonaws.com/sourceLaunchTemplateId": "lt-0f3b2a1c4d5e6f708",
             "eks.amazonaws.com/sourceLaunchTemplateVersion": "7",
         }),
-        Make::SelfManaged => json!({
+        Make::SelfManaged | Make::Fargate => json!({
             "alpha.eksctl.io/cluster-name": CLUSTER, "alpha.eksctl.io/nodegroup-name": group.name,
         }),
     };
@@ -162,7 +171,11 @@ pub fn resources(kind: &InstanceType) -> [Value; 2] {
 
 pub fn json(group: &Group, zone: &str, state: NodeState, cordoned: bool, own: &Own) -> Value {
     let kind = &group.instance;
-    let mut spec = json!({ "providerID": format!("aws:///{REGION}{zone}/{}", Hole::Instance) });
+    let id = match group.make {
+        Make::Fargate => format!("{}/{}", Hole::Machine, Hole::Node),
+        _ => Hole::Instance.to_string(),
+    };
+    let mut spec = json!({ "providerID": format!("aws:///{REGION}{zone}/{id}") });
     let taints = taints(own, state, cordoned);
     if !taints.is_empty() {
         spec["taints"] = taints.into();

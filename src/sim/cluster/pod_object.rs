@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::fargate;
 use super::managed::managed_fields;
 use super::pod::State;
 use super::pod_status::status;
@@ -67,6 +68,9 @@ fn share(workload: &Workload, state: State) -> Shared {
         "creationTimestamp": Hole::Created,
         "labels": workload.pod_labels(),
     });
+    if let Some(profile) = workload.fargate {
+        metadata["labels"][fargate::PROFILE] = profile.into();
+    }
     if workload.controller != Controller::Bare {
         metadata["ownerReferences"] = json!([workload.pod_owner()]);
     }
@@ -79,7 +83,10 @@ fn share(workload: &Workload, state: State) -> Shared {
     if !workload.finalizers.is_null() {
         metadata["finalizers"] = workload.finalizers.clone();
     }
-    let spec = spec(workload, state);
+    let mut spec = spec(workload, state);
+    if workload.fargate.is_some() {
+        spec["schedulerName"] = fargate::SCHEDULER.into();
+    }
     let set = json!({
         "metadata": {
             "generateName": metadata["generateName"], "annotations": metadata["annotations"],

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::node::Machine;
 use super::pod::{Fate, GRACE_S, Pod, State};
 use super::workload::{Controller, Templates, Workload};
-use super::{kubelet, revision, scheduling};
+use super::{fargate, kubelet, revision, scheduling};
 use crate::sim::catalog::PODS;
 use crate::sim::cluster::life::Due;
 use crate::sim::encoding::template::Hole;
@@ -26,6 +26,7 @@ pub fn create(
     machine: Option<&Arc<Machine>>,
 ) -> Arc<str> {
     let now = world.now();
+    let workload = &fargate::admitted(world, workload);
     let name = match (name, workload.controller) {
         (Some(name), _) => name.to_owned(),
         (None, Controller::StatefulSet) => format!("{}-{ordinal}", workload.name),

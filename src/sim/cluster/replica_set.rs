@@ -93,7 +93,13 @@ mod tests {
 
     #[test]
     fn the_young_and_the_unready_go_first() {
-        let cluster = Cluster::new(Size { nodes: 3, pods: 40, seed: 1, now: 1_000_000_000 });
+        let cluster = Cluster::new(Size {
+            site: &crate::sim::cluster::site::DEMO,
+            nodes: 3,
+            pods: 40,
+            seed: 1,
+            now: 1_000_000_000,
+        });
         let base = cluster.pods.iter().find(|(_, pod)| pod.state == State::Running).unwrap().1.clone();
         let with = |state, restarts, created| Pod { state, created, restarts, ..base.clone() };
         let mut pods = [

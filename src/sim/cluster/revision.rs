@@ -79,6 +79,7 @@ pub fn workload(maker: &Maker<'_>, template: &Value, like: Option<&Workload>) ->
         template: Some(template.clone()),
         admitted: false,
         finalizers: Value::Null,
+        fargate: like.and_then(|like| like.fargate),
         cluster_nodes: like.map_or(0, |like| like.cluster_nodes),
         shared: OnceLock::new(),
         needs: OnceLock::new(),

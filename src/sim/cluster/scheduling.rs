@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::fargate;
 use super::kubelet;
 use super::node::{Machine, Node, NodeState};
 use super::pod::{Pod, State};
@@ -36,6 +37,10 @@ pub fn schedule(world: &mut World, key: &Arc<str>) {
     let Some(object) = world.get(PODS, key) else { return };
     let Body::Pod(pod) = &object.body else { return };
     if !matches!(pod.state, State::New | State::Pending) {
+        return;
+    }
+    if pod.workload.fargate.is_some() {
+        fargate::schedule(world, &object, pod);
         return;
     }
     let needs = pod.workload.needs();

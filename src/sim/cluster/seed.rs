@@ -7,8 +7,10 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
 use super::company::{self, Platform};
+use super::fargate;
 use super::node::{Claim, GROUPS, Looks, Machine, Make, NodeState, REGION, ZONES};
 use super::pod::{Pod, State};
+use super::site::Site;
 use super::workload::{Container, Controller, Templates, Workload, own_image};
 use crate::sim::random::Random;
 
@@ -22,6 +24,7 @@ pub struct Size {
     pub seed: u64,
     /// When the story begins, in seconds since 1970.
     pub now: i64,
+    pub site: &'static Site,
 }
 
 /// The parts from which the world's objects are made.
@@ -52,7 +55,8 @@ impl Cluster {
             load: vec![0; size.nodes as usize],
             addresses: 0,
         };
-        for (workload, extra) in workloads(size) {
+        for (mut workload, extra) in workloads(size) {
+            size.site.settle(&mut workload);
             cluster.add(workload, extra);
         }
         cluster
@@ -75,6 +79,7 @@ impl Cluster {
         let now = self.size.now;
         let machine = match workload.controller {
             Controller::DaemonSet => self.machines.get(ordinal as usize).map(|(machine, ..)| Arc::clone(machine)),
+            _ if workload.fargate.is_some() && state.has_node() => Some(self.own_machine(workload, random)),
             _ => self.place(workload, random),
         };
         let lost = machine.as_ref().is_some_and(|machine| {
@@ -126,6 +131,19 @@ impl Cluster {
         (name, pod)
     }
 
+    /// A machine of Fargate's, for one pod.
+    fn own_machine(&mut self, workload: &Workload, random: &mut Random) -> Arc<Machine> {
+        let created = workload.created.max(self.size.now - 20 * DAY);
+        let mut machine = fargate::machine(random, created);
+        while self.machines.iter().any(|(other, ..)| other.ip == machine.ip) {
+            machine = fargate::machine(random, created);
+        }
+        let machine = Arc::new(machine);
+        self.machines.push((Arc::clone(&machine), NodeState::Ready, false));
+        self.load.push(u32::MAX);
+        machine
+    }
+
     /// An address for a new pod.
     pub fn address(&mut self) -> u32 {
         self.addresses += 1;
@@ -168,10 +186,10 @@ pub fn machine_address(at: u32) -> u32 {
 fn machines(size: Size) -> Vec<(Arc<Machine>, NodeState, bool)> {
     let mut random = Random::named(size.seed, "nodes");
     let mut groups: Vec<usize> = Vec::with_capacity(size.nodes as usize);
-    for (group, share) in GROUPS.iter().map(|group| group.share).enumerate().skip(1) {
-        groups.extend(std::iter::repeat_n(group, (size.nodes * share / 100) as usize));
+    for (group, share) in size.site.shares.iter().skip(1) {
+        groups.extend(std::iter::repeat_n(*group, (size.nodes * share / 100) as usize));
     }
-    groups.resize(size.nodes as usize, 0);
+    groups.resize(size.nodes as usize, size.site.shares.first().map_or(0, |(group, _)| *group));
     (0_u32..)
         .zip(groups)
         .map(|(at, group)| {
@@ -213,7 +231,7 @@ fn workloads(size: Size) -> Vec<(Workload, u32)> {
             left -= size.nodes;
         }
     }
-    for platform in &company::PLATFORM {
+    for platform in company::PLATFORM.iter().filter(|one| size.site.has_groups || one.name != "cluster-autoscaler") {
         let workload = platform_workload(size, platform);
         if workload.replicas <= left / 2 {
             left -= workload.replicas;
@@ -312,6 +330,7 @@ fn blank(size: Size, namespace: &str, name: &str, controller: Controller, random
         template: None,
         admitted: false,
         finalizers: serde_json::Value::Null,
+        fargate: None,
         shared: OnceLock::new(),
         needs: OnceLock::new(),
     }
@@ -321,7 +340,7 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn platform_container(name: &str, image: &str, cpu: u32, memory_mib: u32) -> Container {
+fn platform_container(size: Size, name: &str, image: &str, cpu: u32, memory_mib: u32) -> Container {
     Container {
         name: name.to_owned(),
         image: image.to_owned(),
@@ -333,7 +352,7 @@ fn platform_container(name: &str, image: &str, cpu: u32, memory_mib: u32) -> Con
             ("NODE_NAME", "field:spec.nodeName"),
             ("POD_NAMESPACE", "field:metadata.namespace"),
             ("AWS_REGION", REGION),
-            ("CLUSTER_NAME", super::node::CLUSTER),
+            ("CLUSTER_NAME", size.site.name),
         ]),
         mounts: vec![("config".to_owned(), format!("/etc/{name}"))],
         ..Container::default()
@@ -347,9 +366,10 @@ fn platform_workload(size: Size, platform: &Platform) -> Workload {
     workload.groups = vec![2];
     workload.critical = platform.namespace == "kube-system";
     platform.image.rsplit(':').next().unwrap_or_default().trim_start_matches('v').clone_into(&mut workload.version);
-    workload.containers = vec![platform_container(platform.name, platform.image, platform.cpu, platform.memory_mib)];
+    workload.containers =
+        vec![platform_container(size, platform.name, platform.image, platform.cpu, platform.memory_mib)];
     for sidecar in platform.sidecars {
-        workload.containers.push(platform_container(sidecar, platform.image, 10, 40));
+        workload.containers.push(platform_container(size, sidecar, platform.image, 10, 40));
     }
     workload
 }

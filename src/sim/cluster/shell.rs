@@ -207,7 +207,13 @@ mod tests {
 
     #[test]
     fn commands_answer_with_text_and_code() {
-        let cluster = Cluster::new(Size { nodes: 3, pods: 40, seed: 1, now: 1_772_323_200 });
+        let cluster = Cluster::new(Size {
+            site: &crate::sim::cluster::site::DEMO,
+            nodes: 3,
+            pods: 40,
+            seed: 1,
+            now: 1_772_323_200,
+        });
         let (name, pod) = &cluster.pods[30];
         let mut shell = Shell::new(name, pod, 0, 1_772_323_200);
         assert_eq!(shell.line("hostname"), Said::out(format!("{name}\n")));

@@ -9,6 +9,7 @@ use super::node::{ACCOUNT, GROUPS, Make, REGION};
 use super::pod::State;
 use super::pod_object::{self, Shared};
 use super::scheduler::Needs;
+use super::site::DEMO;
 use crate::sim::encoding::template::{Hole, Short};
 use crate::sim::object::Template;
 use crate::sim::random::Random;
@@ -46,7 +47,7 @@ pub struct Container {
     pub given: Option<Value>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Workload {
     pub namespace: Arc<str>,
     pub name: String,
@@ -71,6 +72,8 @@ pub struct Workload {
     pub version: String,
     /// The cron job that made this job.
     pub cron_job: Option<(String, u128)>,
+    /// The Fargate profile that runs its pods.
+    pub fargate: Option<&'static str>,
     /// The pod template as a client gave it, in place of what the fields say.
     pub template: Option<Value>,
     /// `template` is a pod that has been through admission.
@@ -377,18 +380,25 @@ impl Workload {
             .collect();
         if self.controller == Controller::DaemonSet {
             tolerations.push(json!({ "operator": "Exists" }));
+            // As EKS's own daemons have it: Fargate runs none.
+            spec["affinity"] = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{ "matchExpressions": [
+                    { "key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"] },
+                ] }],
+            } } });
         }
         if !tolerations.is_empty() {
             spec["tolerations"] = tolerations.into();
         }
         // A world too small to have the group at all runs everything anywhere.
         if let [group] = self.groups[..]
-            && (group == 0 || self.cluster_nodes * GROUPS[group].share >= 100)
+            && (group == 0 || self.cluster_nodes * DEMO.share(group) >= 100)
         {
             let label = match GROUPS[group].make {
                 Make::Karpenter => "karpenter.sh/nodepool",
                 Make::Managed => "eks.amazonaws.com/nodegroup",
                 Make::SelfManaged => "alpha.eksctl.io/nodegroup-name",
+                Make::Fargate => "eks.amazonaws.com/compute-type",
             };
             spec["nodeSelector"] = json!({ label: GROUPS[group].name });
         }

@@ -28,7 +28,6 @@ use super::write::Place;
 use crate::sim::aws::signature;
 use crate::sim::catalog::{ALL, DEFINITIONS, NODES, PODS, ResourceId};
 use crate::sim::cluster::metrics;
-use crate::sim::cluster::node::CLUSTER;
 use crate::sim::faults::{Faults, Operation};
 use crate::sim::object::{Object, key};
 use crate::sim::owner::Owner;
@@ -346,7 +345,7 @@ fn admit(world: &mut World, route: &Route, logged: requests::Request, token: &st
     }
     let minted = || {
         let now = signature::now(world.faults.clock_ahead_s);
-        signature::is_cluster_token(token, CLUSTER, &world.cloud.keys, now)
+        signature::is_cluster_token(token, world.cluster.size.site.name, &world.cloud.keys, now)
     };
     if token != world.token && !minted() {
         return Verdict::Refuse(Status::unauthorized());

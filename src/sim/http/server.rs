@@ -27,10 +27,20 @@ pub struct Counters {
     pub requests: AtomicU64,
 }
 
+/// The AWS account behind the clusters.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The world whose account it is.
+    pub own: Owner,
+    /// That of the other cluster that is simulated.
+    pub beside: Option<Owner>,
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 pub struct Server {
     pub service: Arc<Service>,
+    pub account: Account,
     pub acceptor: TlsAcceptor,
     pub counters: Arc<Counters>,
     /// Connections end when their values change, the server when the sender of the first is gone.
@@ -38,9 +48,16 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(owner: Owner, identity: &Identity, address: SocketAddr, drops: [watch::Receiver<u64>; 2]) -> Self {
+    pub fn new(
+        owner: Owner,
+        account: Account,
+        identity: &Identity,
+        address: SocketAddr,
+        drops: [watch::Receiver<u64>; 2],
+    ) -> Self {
         Self {
             service: Arc::new(Service { owner, address: address.to_string() }),
+            account,
             acceptor: Arc::clone(&identity.config).into(),
             counters: Arc::default(),
             drops,
@@ -75,10 +92,10 @@ impl Server {
             // A slow link shows in the handshake already.
             tokio::time::sleep(Duration::from_millis(latency_ms)).await;
         }
-        let Self { service, acceptor, counters, drops: [mut drops, mut breaks] } = self;
+        let Self { service, account, acceptor, counters, drops: [mut drops, mut breaks] } = self;
         let serve = async {
             if !is_tls(&stream).await {
-                account(&service.owner, &counters, Link::new(stream, bandwidth)).await;
+                answer_account(&account, &counters, Link::new(stream, bandwidth)).await;
                 return;
             }
             let Ok(stream) = acceptor.accept(Link::new(stream, bandwidth)).await else { return };
@@ -108,10 +125,10 @@ async fn is_tls(stream: &TcpStream) -> bool {
 }
 
 /// Serves the AWS side to one client.
-async fn account(owner: &Owner, counters: &Counters, link: Link) {
+async fn answer_account(account: &Account, counters: &Counters, link: Link) {
     let answer = service_fn(|request| {
         counters.requests.fetch_add(1, Ordering::Relaxed);
-        async move { Ok::<_, Infallible>(aws::server::answer(owner, request).await) }
+        async move { Ok::<_, Infallible>(aws::server::answer(account, request).await) }
     });
     // An error here is the client's going away, or a fault that was asked for.
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(link), answer).await;

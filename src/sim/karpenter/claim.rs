@@ -14,7 +14,7 @@ use crate::sim::aws::{machines, scaling};
 use crate::sim::catalog::{NODE_CLAIMS, NODE_POOLS, NODES};
 use crate::sim::clock::Moment;
 use crate::sim::cluster::life;
-use crate::sim::cluster::node::{CLUSTER, Claim, GROUPS, Node, NodeState, Own, REGION, REGISTERED, TERMINATION};
+use crate::sim::cluster::node::{Claim, GROUPS, Node, NodeState, Own, REGION, REGISTERED, TERMINATION};
 use crate::sim::cluster::scheduler::Requirement;
 use crate::sim::object::{Body, Object};
 use crate::sim::world::World;
@@ -213,7 +213,7 @@ pub fn launch(world: &mut World, key: &Arc<str>) {
     let instance = Instance {
         number,
         region: REGION.to_owned(),
-        cluster: CLUSTER.to_owned(),
+        cluster: world.cluster.size.site.name.to_owned(),
         group: None,
         claimed: Some(claimed),
         kind: kind.instance.name,

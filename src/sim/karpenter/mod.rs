@@ -61,6 +61,8 @@ pub struct Karpenter {
     draining: BTreeSet<Arc<str>>,
     /// Claims whose pods have had their time.
     expired: BTreeSet<Arc<str>>,
+    /// The claims that pods were promised, by the pods' uids.
+    nominated: BTreeMap<u128, Arc<str>>,
     /// Offers that EC2 had nothing of lately, by the place of their group, and until when they are left alone.
     unavailable: BTreeMap<usize, Moment>,
 }
@@ -72,6 +74,7 @@ impl Karpenter {
             empty_since: BTreeMap::new(),
             draining: BTreeSet::new(),
             expired: BTreeSet::new(),
+            nominated: BTreeMap::new(),
             unavailable: BTreeMap::new(),
         }
     }

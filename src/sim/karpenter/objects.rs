@@ -1,15 +1,18 @@
 //! What there is of Karpenter when the story begins: definitions, pools, classes, and a claim for each of its machines.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::pool;
 use crate::sim::aws::cloud;
 use crate::sim::catalog::{DEFINITIONS, NODE_CLAIMS, NODE_CLASSES, NODE_POOLS, ResourceId};
 use crate::sim::cluster::custom::definition;
-use crate::sim::cluster::node::{ACCOUNT, CLUSTER, Claim, GROUPS, Machine, Own, REGION, TERMINATION, ZONES};
+use crate::sim::cluster::node::{ACCOUNT, Claim, GROUPS, Machine, Own, REGION, TERMINATION, ZONES};
 use crate::sim::cluster::node_object::resources;
 use crate::sim::cluster::objects::metadata;
 use crate::sim::cluster::seed::{Cluster, Size};
+use crate::sim::cluster::site::PoolPlan;
 use crate::sim::encoding::template::{Short, rfc3339};
 
 const DAY: i64 = 86_400;
@@ -27,14 +30,13 @@ const OF_NODES: [&str; 5] = [
 pub fn all(cluster: &Cluster) -> Vec<(ResourceId, Value)> {
     let size = cluster.size;
     let mut all = definitions(size);
-    all.push((NODE_CLASSES, class(size, "default", None)));
-    let unfound = ("AMIsReady", "AMINotFound", "AMISelector did not match any AMIs");
-    all.push((NODE_CLASSES, class(size, "gpu", Some(unfound))));
     let claims: Vec<_> = cluster.machines.iter().filter_map(|(machine, ..)| claim(size, machine)).collect();
-    let arm = [("kubernetes.io/arch", vec!["arm64"]), ("karpenter.k8s.aws/instance-family", vec!["c7g", "m7g"])];
-    let gpu = [("karpenter.k8s.aws/instance-family", vec!["g5"])];
-    all.push((NODE_POOLS, node_pool(size, "arm-burst", 10, "default", &arm, &claims)));
-    all.push((NODE_POOLS, node_pool(size, "gpu-overflow", 50, "gpu", &gpu, &claims)));
+    let classes: BTreeSet<_> = size.site.pools.iter().map(|pool| pool.class).collect();
+    for name in classes {
+        let unfound = ("AMIsReady", "AMINotFound", "AMISelector did not match any AMIs");
+        all.push((NODE_CLASSES, class(size, name, (name == "gpu").then_some(unfound))));
+    }
+    all.extend(size.site.pools.iter().map(|plan| (NODE_POOLS, node_pool(size, plan, &claims))));
     all.extend(claims.into_iter().map(|claim| (NODE_CLAIMS, claim)));
     all
 }
@@ -114,20 +116,20 @@ fn class(size: Size, name: &str, trouble: Option<(&str, &str, &str)>) -> Value {
     let subnets: Vec<_> = (0..ZONES.len())
         .map(|zone| json!({ "id": cloud::subnet(zone), "zone": cloud::zone(REGION, zone), "zoneID": format!("euw1-az{}", zone + 1) }))
         .collect();
-    let discovery = json!([{ "tags": { "karpenter.sh/discovery": CLUSTER } }]);
+    let discovery = json!([{ "tags": { "karpenter.sh/discovery": size.site.name } }]);
     let alias =
         if trouble.is_some() { json!([{ "name": "gpu-image-*" }]) } else { json!([{ "alias": "al2023@latest" }]) };
     let mut value = json!({
         "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass", "metadata": metadata,
         "spec": {
-            "amiSelectorTerms": alias, "role": format!("KarpenterNodeRole-{CLUSTER}"),
+            "amiSelectorTerms": alias, "role": format!("KarpenterNodeRole-{}", size.site.name),
             "securityGroupSelectorTerms": discovery, "subnetSelectorTerms": discovery,
             "metadataOptions": { "httpEndpoint": "enabled", "httpProtocolIPv6": "disabled", "httpPutResponseHopLimit": 1,
                 "httpTokens": "required" },
         },
         "status": {
-            "conditions": conditions, "instanceProfile": format!("{CLUSTER}_{ACCOUNT}"),
-            "securityGroups": [{ "id": "sg-0c1d2e3f4a5b60718", "name": format!("eks-cluster-sg-{CLUSTER}") }],
+            "conditions": conditions, "instanceProfile": format!("{}_{ACCOUNT}", size.site.name),
+            "securityGroups": [{ "id": "sg-0c1d2e3f4a5b60718", "name": format!("eks-cluster-sg-{}", size.site.name) }],
             "subnets": subnets,
         },
     });
@@ -140,24 +142,14 @@ fn class(size: Size, name: &str, trouble: Option<(&str, &str, &str)>) -> Value {
     value
 }
 
-fn node_pool(
-    size: Size,
-    name: &str,
-    weight: u32,
-    class: &str,
-    requirements: &[(&str, Vec<&str>)],
-    claims: &[Value],
-) -> Value {
+fn node_pool(size: Size, plan: &PoolPlan, claims: &[Value]) -> Value {
+    let PoolPlan { name, weight, class, .. } = *plan;
     let created = size.now - 200 * DAY;
     let since = rfc3339(created);
     let mut metadata = metadata(size, "", name, created, "NodePool");
     metadata["generation"] = 1.into();
-    let spot = ("karpenter.sh/capacity-type", vec!["spot"]);
-    let requirements: Vec<_> = [&spot]
-        .into_iter()
-        .chain(requirements)
-        .map(|(key, values)| json!({ "key": key, "operator": "In", "values": values }))
-        .collect();
+    let requirements: Vec<_> =
+        plan.requirements.iter().map(|(key, values)| requirement(key, values.iter().copied())).collect();
     let good = |kind: &str| condition(kind, "True", kind, "", 1, &since);
     let conditions = if class == "default" {
         json!([good("NodeClassReady"), good("ValidationSucceeded"), good("NodeRegistrationHealthy"), good("Ready")])
@@ -180,7 +172,7 @@ fn node_pool(
         "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": metadata,
         "spec": {
             "weight": weight, "limits": { "cpu": "4000" },
-            "disruption": { "consolidationPolicy": "WhenEmptyOrUnderutilized", "consolidateAfter": "1m",
+            "disruption": { "consolidationPolicy": "WhenEmpty", "consolidateAfter": "1m",
                 "budgets": [{ "nodes": "10%" }] },
             "template": { "spec": {
                 "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": class },

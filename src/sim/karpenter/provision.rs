@@ -71,7 +71,11 @@ pub fn run(world: &mut World) {
             None => create(world, &pools[plan.pool], &plan.offers, Some((plan.used, plan.pods))),
         })
         .collect();
+    world.karpenter.nominated.clear();
     for (object, pod, place) in placed {
+        if let Ok(at) = place {
+            world.karpenter.nominated.insert(pod.uid, Arc::clone(&claims[at]));
+        }
         let involved = recorder::pod_reference(&object, &pod, "");
         match place {
             Ok(at) => {
@@ -108,7 +112,11 @@ fn plan(world: &mut World, pools: &[Pool], pods: Vec<(Arc<Object>, Pod)>) -> (Ve
     let mut plans = coming(world, pools, overhead);
     let mut placed = Vec::new();
     for (object, pod) in pods {
-        if let Some(at) = plans.iter_mut().position(|plan| plan.take(&pod)) {
+        // What it was promised before comes first.
+        let promised = world.karpenter.nominated.get(&pod.uid);
+        let again = promised.and_then(|claim| plans.iter().position(|plan| plan.claim.as_ref() == Some(claim)));
+        let again = again.filter(|at| plans[*at].take(&pod));
+        if let Some(at) = again.or_else(|| plans.iter_mut().position(|plan| plan.take(&pod))) {
             placed.push((object, pod, Ok(at)));
             continue;
         }

@@ -12,6 +12,7 @@ use crate::sim::catalog::{
 };
 use crate::sim::cluster::life;
 use crate::sim::cluster::seed::Size;
+use crate::sim::cluster::site::DEMO;
 use crate::sim::cluster::store::{self, Deletion};
 use crate::sim::cluster::story::STORIES;
 use crate::sim::world::World;
@@ -20,7 +21,7 @@ const START: i64 = 1_772_323_200;
 
 /// A day on which nothing happens but what is asked for, with autoscalers at work.
 fn living() -> World {
-    let mut world = World::new(Size { nodes: 24, pods: 300, seed: 1, now: START });
+    let mut world = World::new(Size { site: &DEMO, nodes: 24, pods: 300, seed: 1, now: START });
     life::begin(&mut world, None);
     world.story = Some(&STORIES[0]);
     world
