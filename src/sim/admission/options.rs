@@ -28,6 +28,11 @@ pub struct Writing {
 }
 
 impl Writing {
+    /// By somebody who asks for nothing special.
+    pub fn plain(manager: &str) -> Self {
+        Self { dry_run: false, unknown: Unknown::Warn, manager: manager.to_owned(), force: false, applied: false }
+    }
+
     /// Of a request of `kind` (`CreateOptions` and so on) by a client that calls itself `agent`.
     pub fn of(query: &Query, kind: &str, agent: &str) -> Result<Self, Status> {
         let mut wrong = dry_run(query);
@@ -54,7 +59,7 @@ impl Writing {
 #[cfg(test)]
 impl Default for Writing {
     fn default() -> Self {
-        Self { dry_run: false, unknown: Unknown::Warn, manager: "test".into(), force: false, applied: false }
+        Self::plain("test")
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::pod::{Fate, Pod, State};
 use super::recorder::{self, KUBELET, Word};
 use super::workload::Controller;
-use super::{kubelet, pods};
-use crate::sim::catalog::{DEPLOYMENTS, PODS};
+use super::{kubelet, pods, store};
+use crate::sim::admission::options::Writing;
+use crate::sim::catalog::{DEPLOYMENTS, NODE_POOLS, PODS};
 use crate::sim::clock::Moment;
 use crate::sim::object::{Body, Object};
 use crate::sim::world::World;
+
+const BURST: &str = "default/inflate";
 
 /// Perhaps one thing.
 pub fn draw(world: &mut World) {
@@ -101,6 +106,54 @@ pub fn deploy(world: &mut World, key: &Arc<str>, fate: Option<Fate>) {
     let generation = value["metadata"]["generation"].as_u64().unwrap_or(1) + 1;
     value["metadata"]["generation"] = generation.into();
     world.put_value(DEPLOYMENTS, value);
+}
+
+/// Has so many pods wanted in `default`, whatever there were before; a node pool of their own takes them, and nothing else.
+pub fn burst(world: &mut World, pods: u32) {
+    if let Some(object) = world.get(DEPLOYMENTS, BURST) {
+        let mut value = object.value();
+        let generation = value["metadata"]["generation"].as_u64().unwrap_or(1) + 1;
+        value["metadata"]["generation"] = generation.into();
+        value["spec"]["replicas"] = pods.into();
+        world.put_value(DEPLOYMENTS, value);
+        return;
+    }
+    let pool = json!({
+        "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": { "name": "inflate" },
+        "spec": {
+            "limits": { "cpu": "64" },
+            "disruption": { "consolidationPolicy": "WhenEmpty", "consolidateAfter": "30s", "budgets": [{ "nodes": "50%" }] },
+            "template": { "spec": {
+                "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default" },
+                "requirements": [
+                    { "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot"] },
+                    { "key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": ["c7g", "m7g"] },
+                ],
+                "taints": [{ "key": "inflate", "value": "true", "effect": "NoSchedule" }],
+                "expireAfter": "720h",
+            } },
+        },
+    });
+    let labels = json!({ "app": "inflate" });
+    let deployment = json!({
+        "metadata": { "name": "inflate", "labels": labels },
+        "spec": {
+            "replicas": pods, "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": {
+                "nodeSelector": { "karpenter.sh/nodepool": "inflate" }, "terminationGracePeriodSeconds": 0,
+                "tolerations": [{ "key": "inflate", "operator": "Equal", "value": "true", "effect": "NoSchedule" }],
+                "containers": [{
+                    "name": "pause", "image": "registry.k8s.io/pause:3.10",
+                    "resources": { "requests": { "cpu": "3", "memory": "256Mi" } },
+                }],
+            } },
+        },
+    });
+    for (resource, namespace, value) in [(NODE_POOLS, "", pool), (DEPLOYMENTS, "default", deployment)] {
+        if let Err(refused) = store::create(world, resource, namespace, value, &Writing::plain("kubectl-create")) {
+            tracing::warn!(code = refused.code, "the story has no {}", resource.plural);
+        }
+    }
 }
 
 /// How long after the beginning of a story something comes.

@@ -50,6 +50,10 @@ enum Line {
     NoCapacity(&'static str, bool),
     /// EC2 takes an instance of this spot group back.
     Interrupt(&'static str),
+    /// EC2 has nothing of these types for Karpenter.
+    Exhausted(&'static [&'static str]),
+    /// So many pods that only a node pool takes.
+    Burst(u32),
     /// The user may do nothing in this region.
     DenyRegion(&'static str),
     /// Nobody answers in this region.
@@ -61,7 +65,7 @@ const fn at(seconds: i64) -> Moment {
 }
 
 /// All stories; the first is told where none is named.
-pub static STORIES: [Story; 11] = [
+pub static STORIES: [Story; 12] = [
     Story {
         name: "calm-day",
         about: "an ordinary day: releases, autoscaling, a cron job, a few restarts",
@@ -177,6 +181,25 @@ pub static STORIES: [Story; 11] = [
         ],
     },
     Story {
+        name: "karpenter",
+        about: "a burst of pods grows a node pool, which shrinks again; later EC2 has no nodes for it for a while",
+        tries: &[
+            ":nodeclaims: they launch, register and get ready, and go once their nodes are empty",
+            ":ng, then {table.enter} on inflate shows its nodes",
+            "{table.filter}inflate in :events says why its pods wait",
+        ],
+        size: None,
+        others: 0,
+        lines: &[
+            (at(5), Line::Burst(8)),
+            (at(200), Line::Burst(0)),
+            (at(480), Line::Exhausted(&["c7g.2xlarge", "m7g.xlarge"])),
+            (at(490), Line::Burst(4)),
+            (at(620), Line::Exhausted(&[])),
+            (at(1_000), Line::Burst(0)),
+        ],
+    },
+    Story {
         name: "fleet",
         about: "40 more clusters of 10 node groups in 8 regions; one region is denied, one does not answer",
         tries: &[
@@ -270,6 +293,10 @@ fn tell(world: &mut World, line: Line) {
             of_pool.for_each(|group| group.starved = starved);
         }
         Line::Interrupt(pool) => scaling::interrupt(world, pool),
+        Line::Exhausted(types) => {
+            world.cloud.exhausted = types.iter().map(|name| (*name).to_owned()).collect();
+        }
+        Line::Burst(pods) => incident::burst(world, pods),
         Line::DenyRegion(region) => {
             world.faults.aws.push(AwsOperation { region: region.into(), deny: true, ..AwsOperation::default() });
         }

@@ -14,7 +14,7 @@ use crate::sim::cluster::life;
 use crate::sim::cluster::seed::Size;
 use crate::sim::cluster::site::DEMO;
 use crate::sim::cluster::store::{self, Deletion};
-use crate::sim::cluster::story::STORIES;
+use crate::sim::cluster::story::{self, STORIES, Story};
 use crate::sim::world::World;
 
 const START: i64 = 1_772_323_200;
@@ -325,6 +325,28 @@ fn a_static_pool_has_as_many_nodes_as_it_says() {
     delete(&mut world, NODE_POOLS, "warm");
     run(&mut world, 300);
     check(&mut world);
+}
+
+#[test]
+fn the_story_grows_and_shrinks_the_pool_and_meets_a_shortage() {
+    let mut world = World::new(Size { site: &DEMO, nodes: 12, pods: 200, seed: 1, now: START });
+    life::begin(&mut world, None);
+    story::begin(&mut world, Story::find("karpenter").unwrap());
+    let claims = |world: &World| {
+        let all = values(world, NODE_CLAIMS);
+        all.iter().filter(|claim| claim["metadata"]["labels"]["karpenter.sh/nodepool"] == "inflate").count()
+    };
+    run(&mut world, 190);
+    assert_eq!((running(&world), claims(&world)), (8, 4), "two of them fill a node");
+    run(&mut world, 280);
+    assert_eq!((running(&world), claims(&world)), (0, 0));
+    run(&mut world, 100);
+    assert!(!said(&world, "NodeClaim", "InsufficientCapacityError").is_empty());
+    assert_eq!((running(&world), claims(&world)), (0, 0), "claims that EC2 refuses go");
+    run(&mut world, 420);
+    assert_eq!((running(&world), claims(&world)), (4, 2));
+    run(&mut world, 300);
+    assert_eq!((running(&world), claims(&world)), (0, 0));
 }
 
 #[test]
