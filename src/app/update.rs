@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     command::{self, line, palette, scale, sign_in},
+    config::key::Key,
     kinds::{HasId, KindId, Origin, cluster::Cluster, node::Node, nodeclaim::NodeClaim, nodegroup::NodeGroup},
     problem::Problem,
     sources::{
@@ -104,7 +105,11 @@ fn key_pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let Some((id, argument)) = model.keys.lookup(&scopes, key) else { return Vec::new() };
     let (Some(command), argument) = (command::find(id), argument.to_owned()) else { return Vec::new() };
     if !command::available(command, model) {
-        return Vec::new();
+        let tried = Key::from_event(key).map_or_else(String::new, |key| key.to_string());
+        return match command::unavailable(command, &tried, model) {
+            Some(problem) => settle(model, Err(problem)),
+            None => Vec::new(),
+        };
     }
     let done = (command.run)(model, &argument);
     settle(model, done)
@@ -351,6 +356,10 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
         }
         Message::Reloaded => {
             sign_in::reloaded(model);
+            Touched::Header
+        }
+        Message::SignedIn(outcome) => {
+            sign_in::signed_in(model, outcome);
             Touched::Header
         }
         Message::Fetched { ticket, answer } => {

@@ -1,6 +1,6 @@
 //! What can be done in the table of clusters: connect, go to a cluster's node groups, read its page.
 
-use super::{Command, Scope, sign_in::SignIn};
+use super::{Command, Scope};
 use crate::{
     app::{effect::Effect, fleet::Page, model::Model},
     kinds::{HasId, cluster::Cluster},
@@ -38,23 +38,10 @@ pub const COMMANDS: &[Command] = &[
         run: |m, _| page(m),
         ..CLUSTERS
     },
-    Command {
-        id: "clusters.login",
-        keys: &["L"],
-        help: "Sign in as the profile that sees it, by IAM Identity Center (SSO), in a browser of your own",
-        when: |m| profile(m).is_some(),
-        run: |m, _| {
-            let profile = profile(m).map(str::to_owned);
-            m.sign_in = Some(SignIn::Browser(None));
-            m.dirty = true;
-            Ok(vec![Effect::Login(profile)])
-        },
-        ..CLUSTERS
-    },
 ];
 
 /// The profile that asks for the cluster under the cursor; keys of the environment are no profile.
-fn profile(model: &Model) -> Option<&str> {
+pub(super) fn profile(model: &Model) -> Option<&str> {
     let view = model.table().filter(|view| view.kind == Cluster::ID)?;
     let (_, row) = model.world.table::<Cluster>().get(view.current(&model.world)?)?;
     Some(&*row.profile).filter(|profile| !matches!(*profile, "" | fleet::ENVIRONMENT))

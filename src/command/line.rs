@@ -107,7 +107,8 @@ pub fn run_again(model: &mut Model, text: &str) -> Done {
         && let Some(command) = commands().find(|command| command.words.contains(&word))
     {
         if !super::available(command, model) {
-            return Err(Problem::new(format!(":{word} does nothing here")).hint(command.help));
+            return Err(super::unavailable(command, &format!(":{word}"), model)
+                .unwrap_or_else(|| Problem::new(format!(":{word} does nothing here")).hint(command.help)));
         }
         return (command.run)(model, rest.trim());
     }

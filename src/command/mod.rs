@@ -59,6 +59,8 @@ pub struct Command {
     pub help: &'static str,
     /// Short name for the footer; empty for what needs no hint.
     pub hint: &'static str,
+    /// What it works on, for who tries it elsewhere; empty where nobody would.
+    pub needs: &'static str,
     /// Whether it works on what is shown now.
     pub when: fn(&Model) -> bool,
     pub run: Run,
@@ -73,6 +75,7 @@ impl Command {
         words: &[],
         help: "",
         hint: "",
+        needs: "",
         when: |_| true,
         run: |_, _| Ok(Vec::new()),
     };
@@ -146,6 +149,13 @@ pub fn available(command: &Command, model: &Model) -> bool {
         _ => false,
     };
     here && (command.when)(model)
+}
+
+/// What is said to who tries a command where it does not work; nothing where the screen shows why.
+pub fn unavailable(command: &Command, tried: &str, model: &Model) -> Option<Problem> {
+    let covered = model.dialog.is_some() || model.sign_in.is_some();
+    let said = !command.needs.is_empty() && !covered;
+    said.then(|| Problem::new(format!("{tried} does nothing here")).because(format!("it wants {}", command.needs)))
 }
 
 #[cfg(test)]

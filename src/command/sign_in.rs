@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use jiff::Timestamp;
 
-use super::Command;
+use super::{Command, clusters};
 use crate::{
     app::{
         effect::{Code, Effect},
@@ -50,12 +50,17 @@ pub const COMMANDS: &[Command] = &[
         id: "aws.login",
         keys: &["L"],
         words: &["login"],
-        help: "Sign in by IAM Identity Center (SSO), in a browser of your own",
-        when: |m| m.facts.as_ref().is_some_and(|facts| matches!(facts.sign_in, session::SignIn::Eks(_))),
+        help: "Sign in by IAM Identity Center (SSO), in a browser of your own; among clusters as the row's profile",
+        needs: "a context that signs in with AWS, or a row of :clusters that names a profile",
+        when: |m| {
+            let by_aws = m.facts.as_ref().is_some_and(|facts| matches!(facts.sign_in, session::SignIn::Eks(_)));
+            by_aws || clusters::profile(m).is_some()
+        },
         run: |m, _| {
+            let profile = clusters::profile(m).map(str::to_owned);
             m.sign_in = Some(SignIn::Browser(None));
             m.dirty = true;
-            Ok(vec![Effect::Login(None)])
+            Ok(vec![Effect::Login(profile)])
         },
         ..Command::BASE
     },
@@ -70,7 +75,8 @@ pub const COMMANDS: &[Command] = &[
 
 fn reload(model: &mut Model) -> Vec<Effect> {
     if model.facts.is_none() {
-        return vec![Effect::Connect(None)];
+        // The fleet may wait for credentials too.
+        return vec![Effect::Reload, Effect::Connect(None)];
     }
     model.info("looking for credentials …");
     vec![Effect::Reload]
@@ -159,6 +165,14 @@ pub fn reloaded(model: &mut Model) {
     let gone = model.streams.leave_if(unwell);
     model.outbox.extend(gone.into_iter().map(Effect::Close));
     model.dirty = true;
+}
+
+/// What came of looking for credentials anew.
+pub fn signed_in(model: &mut Model, outcome: Result<String, Problem>) {
+    match outcome {
+        Ok(whose) => model.info(format!("the server takes the credentials: {whose}")),
+        Err(problem) => model.note(Level::Error, problem),
+    }
 }
 
 /// What lies over the screen.

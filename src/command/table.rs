@@ -235,6 +235,7 @@ pub const COMMANDS: &[Command] = &[
         hint: "node",
         when: has_row,
         run: |m, _| hop(m, "node", "nodes"),
+        ..TABLE
     },
     Command {
         id: "pods.group",

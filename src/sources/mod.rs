@@ -53,6 +53,8 @@ pub enum Message {
     Login(aws::login::News),
     /// Credentials were forgotten: what failed without them may be tried again.
     Reloaded,
+    /// What came of looking for others: whose they are, where the server takes them.
+    SignedIn(Result<String, Problem>),
     /// The answer to a fetch.
     Fetched {
         ticket: u64,

@@ -3,6 +3,8 @@
 
 use std::{collections::HashMap, rc::Rc, thread};
 
+use bytes::Bytes;
+use http::{Request, Uri};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::{AbortHandle, LocalSet, spawn_local},
@@ -269,7 +271,20 @@ async fn sign_in(
     done
 }
 
+/// Forgets credentials, has all asked again that failed without, and says what the server makes of those found now.
 async fn reload(cluster: &Cluster) {
-    cluster.session.forget_credentials().await;
+    let session = &cluster.session;
+    session.forget_credentials().await;
     cluster.tell(Message::Reloaded).await.unwrap_or_default();
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = Uri::from_static("/version");
+    let outcome = match (session.send(request).await, session.eks()) {
+        (Ok(_), Some(Ok(eks))) => {
+            let whose = eks.session.credentials().await.map(|credentials| credentials.origin.clone());
+            Ok(whose.unwrap_or_else(|_| session.facts().sign_in.to_string()))
+        }
+        (Ok(_), _) => Ok(session.facts().sign_in.to_string()),
+        (Err(error), _) => Err(error.problem(session)),
+    };
+    cluster.tell(Message::SignedIn(outcome)).await.unwrap_or_default();
 }

@@ -117,8 +117,15 @@ fn a_sign_in_that_was_left_says_nothing_any_more() {
 fn without_eks_there_is_nothing_to_sign_in_to_but_credentials_can_be_reloaded() {
     let mut script = script();
     script.model.facts.as_mut().unwrap().sign_in = session::SignIn::Token;
+    let why = "does nothing here: it wants a context that signs in with AWS";
     assert_eq!(script.press(&[KeyCode::Char('L')]), []);
+    assert!(last_note(&script).starts_with(&format!("shift-l {why}")), "{}", last_note(&script));
+    let problem = crate::command::line::run(&mut script.model, "login").unwrap_err().to_string();
+    assert!(problem.starts_with(&format!(":login {why}")), "{problem}");
     assert_eq!(crate::command::line::run(&mut script.model, "reload").unwrap(), [Effect::Reload]);
     script.model.facts = None;
-    assert_eq!(crate::command::line::run(&mut script.model, "reload").unwrap(), [Effect::Connect(None)]);
+    assert_eq!(
+        crate::command::line::run(&mut script.model, "reload").unwrap(),
+        [Effect::Reload, Effect::Connect(None)]
+    );
 }
