@@ -228,9 +228,12 @@ impl AwsError {
             ErrorKind::BadKey => Problem::new("AWS does not accept the secret of this key")
                 .because(with_code())
                 .hint("write key and secret anew: they must come from the same pair"),
-            ErrorKind::RegionOff => Problem::new(format!("{region} does not know these credentials"))
-                .because(with_code())
-                .hint("the region may not be switched on for this account, or the key was deleted"),
+            ErrorKind::RegionOff => {
+                Problem::new(format!("{region} does not know these credentials")).because(with_code()).hint(
+                    "the region may not be switched on for this account (`aws ec2 describe-regions` lists those that \
+                     are), or the key was deleted",
+                )
+            }
             ErrorKind::Clock(ahead) => {
                 let by = ahead.map(|ahead| {
                     format!("this machine's clock is {} s {}", ahead.abs(), if ahead > 0 { "ahead" } else { "behind" })

@@ -79,6 +79,9 @@ fn not_assumed(role: &Role, error: &AwsError) -> SignInFailure {
         ErrorKind::Denied(_) => {
             problem.hint("its trust policy must name your identity, which needs sts:AssumeRole").into()
         }
+        ErrorKind::Invalid if role.seconds.is_some() => problem
+            .hint("lower duration_seconds in the profile, or take it out: a role that a role assumes lasts an hour at most")
+            .into(),
         ErrorKind::Expired => problem.hint("the credentials that assume it have expired: renew them and reload").into(),
         _ => problem.into(),
     }

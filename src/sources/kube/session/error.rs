@@ -28,6 +28,8 @@ pub enum SendError {
         clock_ahead: Option<i64>,
         /// Who the token speaks for, as an access entry names them, where AWS said so.
         principal: Option<String>,
+        /// How the cluster lets people in (`authenticationMode`), where EKS said so.
+        mode: Option<String>,
     },
     /// The credentials could not be had at all.
     #[error("{0}")]
@@ -116,7 +118,7 @@ impl SendError {
             Self::Closed(_) => Problem::new(format!("{host} closed the connection"))
                 .because(self)
                 .hint("it may be restarting; trying again usually helps"),
-            Self::Unauthorized { clock_ahead, principal, .. } => {
+            Self::Unauthorized { clock_ahead, principal, mode, .. } => {
                 let problem = Problem::new(format!("{host} does not accept your credentials"));
                 if let Some(seconds) = clock_ahead {
                     let side = if *seconds > 0 { "ahead of" } else { "behind" };
@@ -126,10 +128,19 @@ impl SendError {
                 }
                 match (principal, session.eks()) {
                     (Some(principal), Some(Ok(eks))) => {
-                        problem.because(format!("{self}; you are {principal}")).hint(format!(
+                        let name = &eks.claim.name;
+                        let known =
+                            mode.as_ref().map_or_else(String::new, |mode| format!("; authenticationMode={mode}"));
+                        let problem = problem.because(format!("{self}; you are {principal}{known}"));
+                        if mode.as_deref() == Some("CONFIG_MAP") {
+                            return problem.hint(format!(
+                                "the ConfigMap aws-auth may not name it; who may change that runs: eksctl create \
+                                 iamidentitymapping --cluster {name} --arn {principal}"
+                            ));
+                        }
+                        problem.hint(format!(
                             "it may have no access entry; who may add one runs: aws eks create-access-entry \
-                         --cluster-name {} --principal-arn {principal}",
-                            eks.claim.name
+                             --cluster-name {name} --principal-arn {principal}"
                         ))
                     }
                     _ => problem.because(self).hint(facts.sign_in.hint(facts.user.as_deref().unwrap_or_default())),

@@ -264,19 +264,24 @@ impl Session {
     async fn unauthorized(&self, response: Response<Body>) -> SendError {
         let clock_ahead = ahead(&response).map(|ahead| -ahead).filter(|ahead| ahead.abs() > 60);
         let message = status_of(response).await.message;
-        let principal = match self.eks() {
-            Some(Ok(eks)) if clock_ahead.is_none() && matches!(self.0.facts.sign_in, SignIn::Eks(_)) => {
-                match eks.session.identity().await {
-                    Ok(identity) => Some(identity.principal()),
-                    Err(AwsError { kind: ErrorKind::SignIn(failure), .. }) => {
-                        return SendError::Credentials(failure.into());
-                    }
-                    Err(_) => None,
+        let (mut principal, mut mode) = (None, None);
+        if let Some(Ok(eks)) = self.eks()
+            && clock_ahead.is_none()
+            && matches!(self.0.facts.sign_in, SignIn::Eks(_))
+        {
+            match eks.session.identity().await {
+                Ok(identity) => {
+                    principal = Some(identity.principal());
+                    let cluster = describe_cluster(&eks.session, &eks.claim.name).await.ok();
+                    mode = cluster.and_then(|cluster| cluster.access_config.authentication_mode);
                 }
+                Err(AwsError { kind: ErrorKind::SignIn(failure), .. }) => {
+                    return SendError::Credentials(failure.into());
+                }
+                Err(_) => {}
             }
-            _ => None,
-        };
-        SendError::Unauthorized { message, clock_ahead, principal }
+        }
+        SendError::Unauthorized { message, clock_ahead, principal, mode }
     }
 
     /// Forgets cached credentials and failures: to be called when the user has just signed in anew.

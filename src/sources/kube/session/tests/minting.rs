@@ -69,13 +69,13 @@ fn token_commands_are_recognised_and_others_run() {
 }
 
 /// A home whose user runs `aws`, with an AWS that is not there and a key in the environment.
-struct Signed {
-    home: Home,
+pub(super) struct Signed {
+    pub home: Home,
     aws: aws::Environment,
 }
 
 impl Signed {
-    fn new(cluster: &Value, command: &str, args: &[&str]) -> Self {
+    pub fn new(cluster: &Value, command: &str, args: &[&str]) -> Self {
         let user = json!({ "exec": { "apiVersion": VERSION, "command": command, "args": args } });
         let home = Home::new(cluster, &user);
         let aws = aws::Environment::default().at_home(home.folder.path().to_owned());
@@ -88,12 +88,12 @@ impl Signed {
         Self { home, aws }
     }
 
-    fn with_key(mut self) -> Self {
+    pub fn with_key(mut self) -> Self {
         self.aws = self.aws.with([("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "s")]);
         self
     }
 
-    fn session(&self) -> Session {
+    pub fn session(&self) -> Session {
         let environment = Environment { aws: self.aws.clone(), ..Environment::default() };
         let contexts = Contexts::load_from(&self.home.options, environment).unwrap();
         Session::open_in(&contexts, &self.home.options, None).unwrap()
@@ -101,13 +101,13 @@ impl Signed {
 }
 
 impl Signed {
-    fn at(mut self, amazon: &Server) -> Self {
+    pub fn at(mut self, amazon: &Server) -> Self {
         self.aws = self.aws.with([("AWS_ENDPOINT_URL", &*format!("http://{}", amazon.address))]);
         self
     }
 }
 
-const GET_TOKEN: [&str; 4] = ["eks", "get-token", "--cluster-name", "prod"];
+pub(super) const GET_TOKEN: [&str; 4] = ["eks", "get-token", "--cluster-name", "prod"];
 
 /// The URL in a token.
 fn opened(authorization: &str) -> String {

@@ -6,6 +6,7 @@ mod kubeconfig;
 mod minting;
 mod plugins;
 mod signing_in;
+mod states;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
