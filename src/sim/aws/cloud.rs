@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::autoscaler_status::Transitions;
 use super::group::{Group, Managed};
 use super::plans::Plans;
 use super::throttle::Throttle;
@@ -162,6 +163,8 @@ pub struct Cloud {
     pub numbered: u32,
     /// Since when nothing runs on the nodes of these instances, as the cluster autoscaler saw it.
     pub empty_since: BTreeMap<u64, Moment>,
+    /// How things were when the cluster autoscaler last wrote its status, and since when.
+    pub transitions: Transitions,
     /// Types of which EC2 has none for Karpenter.
     pub exhausted: BTreeSet<String>,
     /// How many clusters there are besides, which nobody can reach.
@@ -185,6 +188,7 @@ impl Default for Cloud {
             throttle: Throttle::default(),
             numbered: 0,
             empty_since: BTreeMap::new(),
+            transitions: Transitions::default(),
             exhausted: BTreeSet::new(),
             others: 0,
             calls: 0,

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::autoscaler_status;
 use super::cloud;
+use super::group::Group;
 use super::scaling::{self, Sizes};
 use crate::sim::catalog::{DAEMON_SETS, NODES, PODS};
 use crate::sim::clock::Moment;
@@ -39,6 +41,16 @@ pub fn run(world: &mut World) {
     cloud::open(world);
     grow(world);
     shrink(world);
+    let groups: Vec<_> = managed(world).into_iter().map(|(group, _)| group).collect();
+    if !groups.is_empty() {
+        let unneeded = !world.cloud.empty_since.is_empty();
+        autoscaler_status::write(world, &groups, unneeded);
+    }
+}
+
+/// Whether a group has just failed to launch: it is left alone for a while.
+pub fn is_failing(group: &Group) -> bool {
+    group.activities.front().is_some_and(|activity| activity.status == "Failed")
 }
 
 /// The groups that it manages: those that carry its tags and have nodes here.
@@ -91,9 +103,7 @@ fn grow(world: &mut World) {
         for _ in ready..of.desired as usize {
             nodes.push(Imagined { group, facts: facts.clone(), used: Used::default(), coming: true });
         }
-        // A group that has just failed is left alone for a while.
-        let failed = of.activities.front().is_some_and(|activity| activity.status == "Failed");
-        offers.push((group, facts, if failed { 0 } else { of.max.saturating_sub(of.desired) }));
+        offers.push((group, facts, if is_failing(of) { 0 } else { of.max.saturating_sub(of.desired) }));
     }
     let mut said = Vec::new();
     for (object, pod) in pods {

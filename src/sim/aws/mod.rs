@@ -1,12 +1,14 @@
 //! The AWS side of the demo world: EKS, Auto Scaling, EC2, STS, SSM and the price list of one account.
 //!
 //! `cloud` is what there is: clusters, groups, instances, seeded from the simulated cluster's machines. `scaling` is what
-//! becomes of a change, on the world's clock; `plans` is what changes groups by itself; `machines` lets instances join the cluster and leave it.
-//! `cluster_autoscaler` is what scales by itself; `fleet` are clusters that are only known by name. `eks`,
-//! `autoscaling`, `ec2` and `listings` are the operations, values in and values out; `server` takes requests apart and
-//! `answer` puts answers together in the protocol of each service. `signature` knows who asks. Knows nothing of who asks.
+//! becomes of a change, on the world's clock; `plans` is what changes groups by itself; `machines` lets instances join the
+//! cluster and leave it. `cluster_autoscaler` is what scales by itself, and `autoscaler_status` what it says of itself;
+//! `fleet` are clusters that are only known by name. `eks`, `autoscaling`, `ec2` and `listings` are the operations, values
+//! in and values out; `server` takes requests apart and `answer` puts answers together in the protocol of each service.
+//! `signature` knows who asks. Knows nothing of who asks.
 
 pub mod answer;
+mod autoscaler_status;
 mod autoscaling;
 pub mod cloud;
 pub mod cluster_autoscaler;

@@ -92,7 +92,7 @@ pub const DAEMON_SETS: [Platform; 7] = [
 pub const PLATFORM: [Platform; 22] = [
     platform("kube-system", "coredns", "602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/coredns:v1.12.4-eksbuild.1", 2, (100, 70), &[]),
     platform("kube-system", "metrics-server", "602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/metrics-server:v0.8.0-eksbuild.3", 2, (100, 200), &[]),
-    platform("kube-system", "cluster-autoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.1", 1, (100, 600), &[]),
+    platform("kube-system", "cluster-autoscaler", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.2", 1, (100, 600), &[]),
     platform("kube-system", "aws-load-balancer-controller", "public.ecr.aws/eks/aws-load-balancer-controller:v2.14.1", 2, (100, 128), &[]),
     platform("kube-system", "ebs-csi-controller", "602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/aws-ebs-csi-driver:v1.51.0", 2, (10, 40), &["csi-provisioner", "csi-attacher", "csi-resizer"]),
     platform("karpenter", "karpenter", "public.ecr.aws/karpenter/controller:1.8.2", 2, (1000, 1024), &[]),
