@@ -34,11 +34,11 @@
 //! - [`view`]: what is on screen; [`ui`]: widgets and themes, which know nothing of kinds.
 //! - [`config`]: what the user asked for: settings, keys, themes, what is remembered; mistakes are
 //!   [`problem::Problem`]s with file, line and column; [`app::shown`] looks up the kinds and columns that they name.
-//! - [`sim`]: the one server of the project: the demo world, the tests' and the benchmarks' cluster, behind real HTTPS,
-//!   and on the same port the AWS account behind it.
-//!   Nothing else knows of it but `cli`.
-//! - [`recording`]: what the sources received, redacted, in a file; [`sim`] plays it.
-//! - [`util`]: ages, quantities, suggestions, work shared between cores.
+//! - [`sim`] (`crates/simulator`): the one server of the project: the demo world, the tests' and the benchmarks' cluster,
+//!   behind real HTTPS, and on the same port the AWS account behind it. It knows nothing of the rest, and nothing but
+//!   [`cli`] knows of it; a crate of its own, so that neither is built for the other's sake.
+//! - [`problem`], [`recording`], [`util`] (`crates/base`): what both stand on. Problems that reach a person; what the
+//!   sources received, redacted, in a file, which [`sim`] plays; ages, quantities, suggestions, work shared between cores.
 //!
 //! # Decisions that shape the rest
 //!
@@ -63,11 +63,10 @@ pub mod command;
 pub mod config;
 pub mod kinds;
 pub mod ops;
-pub mod problem;
-pub mod recording;
-pub mod sim;
 pub mod sources;
 pub mod store;
 pub mod ui;
-pub mod util;
 pub mod view;
+
+pub use ekscope_base::{problem, recording, util};
+pub use ekscope_simulator as sim;

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn yaml_of_a_release_that_runs() {
-        let status = read(include_str!("../fixtures/autoscaler_1.36.yaml")).unwrap();
+        let status = read(include_str!("../../../../tests/fixtures/cluster-autoscaler-status-1.36.yaml")).unwrap();
         assert_eq!(status.at, "2026-11-21T10:18:26Z".parse::<Timestamp>().unwrap().as_second());
         assert_eq!(status.of("eks-general-7ac1f2d0", status.at), Some(RUNS));
         let Some(Autoscaler::Runs { backoff: Some(why) }) = status.of("eks-spot-91be03aa", status.at) else {

@@ -6,6 +6,7 @@ mod change;
 mod fleet;
 mod groups;
 mod signing_in;
+mod simulated;
 mod standing;
 mod tokens;
 
