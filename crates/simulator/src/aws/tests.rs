@@ -261,6 +261,40 @@ fn who_goes_past_eks_is_seen_later() {
 }
 
 #[test]
+fn scheduled_actions_come_due_in_their_zone_and_again() {
+    // Midnight of 1 March, UTC.
+    let mut world = living();
+    let wanted = |world: &mut World| size(&asg(world)["DesiredCapacity"]);
+    let night = json!({ "ScheduledActionName": "night", "Recurrence": "30 2 * * *", "TimeZone": "Europe/Berlin",
+        "MinSize": 0, "DesiredCapacity": 2 });
+    asg_call(&mut world, "PutScheduledUpdateGroupAction", night).unwrap();
+    let before = wanted(&mut world);
+    let listed = asg_call(&mut world, "DescribeScheduledActions", json!({})).unwrap();
+    let action = &listed["ScheduledUpdateGroupActions"][0];
+    assert_eq!((&action["StartTime"], &action["DesiredCapacity"]), (&json!("2026-03-01T01:30:00Z"), &json!(2)));
+    run(&mut world, 89 * 60);
+    assert_eq!(wanted(&mut world), before);
+    run(&mut world, 120);
+    assert_eq!(wanted(&mut world), 2);
+    let listed = asg_call(&mut world, "DescribeScheduledActions", json!({})).unwrap();
+    assert_eq!(listed["ScheduledUpdateGroupActions"][0]["StartTime"], "2026-03-02T01:30:00Z");
+
+    let once = json!({ "ScheduledActionName": "once", "StartTime": "2026-03-01T02:00:00Z", "DesiredCapacity": 4 });
+    asg_call(&mut world, "PutScheduledUpdateGroupAction", once).unwrap();
+    asg_call(&mut world, "SuspendProcesses", json!({ "ScalingProcesses": ["ScheduledActions"] })).unwrap();
+    run(&mut world, 40 * 60);
+    assert_eq!(wanted(&mut world), 2, "nothing acts while it is suspended");
+    let listed = asg_call(&mut world, "DescribeScheduledActions", json!({})).unwrap();
+    assert_eq!(listed["ScheduledUpdateGroupActions"].as_array().map(Vec::len), Some(1), "once is over");
+
+    let wrong = json!({ "ScheduledActionName": "x", "Recurrence": "every day", "DesiredCapacity": 1 });
+    assert!(asg_call(&mut world, "PutScheduledUpdateGroupAction", wrong).is_err());
+    asg_call(&mut world, "DeleteScheduledAction", json!({ "ScheduledActionName": "night" })).unwrap();
+    let listed = asg_call(&mut world, "DescribeScheduledActions", json!({})).unwrap();
+    assert_eq!(listed["ScheduledUpdateGroupActions"], json!([]));
+}
+
+#[test]
 fn the_same_seed_scales_in_the_same_way() {
     let story = || {
         let mut world = living();
