@@ -313,16 +313,29 @@ fn no_capacity_is_told_in_the_words_of_aws_and_degraded_outlives_its_cause() {
     dialog(&mut session, "++");
     session.send("y");
     session.wait_text("accepted");
-    demo.server.set_speed(10.0);
+    let settled = || group(&demo, SPOT)["status"] != "UPDATING";
+    let failed =
+        || elsewhere(&demo, SPOT, "DescribeScalingActivities", json!({}))["Activities"][0]["StatusCode"] == "Failed";
+    // Time stands still while somebody looks: EC2 has instances again after ten minutes.
+    pass(&demo, &session, || failed() && settled());
     row(&session, SPOT, &["InsufficientInstanceCapacity"]);
     session.wait_text("the change did not come about");
-    demo.server.set_speed(1.0);
     // Nobody wants more any longer, and still EKS says so.
     session.send("U");
     session.wait_text("scale node group general-spot back");
     session.send("y");
-    demo.server.set_speed(10.0);
-    session.wait_for(pty::PATIENCE, |_| sizes(&demo, SPOT)[1] == before && group(&demo, SPOT)["status"] != "UPDATING");
+    pass(&demo, &session, || sizes(&demo, SPOT)[1] == before && settled());
     assert_eq!(group(&demo, SPOT)["status"], "DEGRADED");
     row(&session, SPOT, &["degraded"]);
+}
+
+/// Lets time pass until something has happened.
+fn pass(demo: &Demo, session: &Session, happened: impl Fn() -> bool) {
+    demo.server.set_speed(10.0);
+    let deadline = std::time::Instant::now() + pty::PATIENCE;
+    while !happened() {
+        assert!(std::time::Instant::now() < deadline, "it does not happen; the screen is\n{}", session.text());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    demo.server.set_speed(0.0);
 }

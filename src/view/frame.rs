@@ -1,5 +1,7 @@
 //! A whole frame: header, title, the top view, footer, and what lies over them.
 
+use std::borrow::Cow;
+
 use ratatui::{
     Frame,
     buffer::Buffer,
@@ -314,31 +316,14 @@ fn draw_problem(problem: &Problem, state: Option<&StreamState>, area: Rect, buff
     }
 }
 
-/// Breaks a text into lines of a width, at spaces where there are any.
+/// Breaks a text into lines of a width, at spaces where there are any; empty lines are left out.
 pub fn wrap(text: &str, width: u16) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines().filter(|line| !line.trim().is_empty()) {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            if !line.is_empty() && grid::width(&line) + 1 + grid::width(word) > width {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-            while grid::width(&line) > width {
-                let cut = line.char_indices().nth(width as usize).map_or(line.len(), |(at, _)| at);
-                if cut == line.len() {
-                    break;
-                }
-                let rest = line.split_off(cut);
-                lines.push(std::mem::replace(&mut line, rest));
-            }
-        }
-        lines.push(line);
-    }
-    lines
+    let options = textwrap::Options::new(width.into())
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().filter(|line| !line.trim().is_empty()).map(Cow::into_owned).collect()
 }
 
 fn draw_totals(view: &table::TableView, area: Rect, buffer: &mut Buffer, screen: &Screen<'_>) {
