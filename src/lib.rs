@@ -15,7 +15,8 @@
 //! - [`app`]: the loop. It alone owns the [`store::world::World`] and all state of the screen, awaits the terminal and the
 //!   sources, and draws. [`app::update`] says what follows from what happens; [`app::runtime`] carries out the
 //!   [`app::effect::Effect`]s that come of it; [`app::wants`] says what has to be asked for, and [`app::streams`] keeps
-//!   account of what is; [`app::headless`] is `get`, [`app::doctor`] is `doctor`.
+//!   account of what is; [`app::stack`] is the views that lie on each other, and where the user was when something was
+//!   asked; [`app::headless`] is `get`, [`app::doctor`] is `doctor`.
 //! - [`sources`]: data in. One thread runs a task a stream ([`sources::kube::stream`]: list, watch, and everything that can
 //!   go wrong with them), cuts bytes into objects ([`sources::kube::wire`]), lets the kind decode them and sends batches over
 //!   one bounded channel. [`sources::kube::session`] signs in and connects. [`sources::aws`] is the other stream: sessions

@@ -1,6 +1,6 @@
 //! What the app can ask for: the only way from a key to the world outside. Plain data, so that tests assert it.
 
-use super::{prompt::PromptKind, streams::Want};
+use super::{prompt::PromptKind, stack::Place, streams::Want};
 use crate::{
     sources::{
         aws::{change::Change, fleet::Watched},
@@ -68,9 +68,10 @@ impl std::fmt::Debug for Code {
 /// What to do with the answer to a fetch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ticket {
-    /// Show an object's YAML under this title.
+    /// Show an object's YAML under this title, to whoever still waits for it.
     Yaml {
         title: String,
+        place: Place,
     },
     Introduction,
     Namespaces(crate::kinds::KindId),

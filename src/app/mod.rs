@@ -14,6 +14,7 @@ pub mod runtime;
 #[cfg(test)]
 pub mod scripted;
 pub mod shown;
+pub mod stack;
 pub mod streams;
 pub mod terminal;
 pub mod update;

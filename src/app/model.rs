@@ -12,6 +12,7 @@ use super::{
     notes::{Level, Note},
     prompt::{Prompt, PromptKind},
     shown,
+    stack::{Place, Stack},
     streams::Streams,
 };
 use crate::{
@@ -50,7 +51,7 @@ pub struct Model {
     pub server_version: Option<String>,
     /// Who the user is to the server, as it says.
     pub user: Option<String>,
-    pub views: Vec<View>,
+    pub views: Stack,
     pub prompt: Option<Prompt>,
     /// What asks before something happens, and what it is about.
     pub dialog: Option<(Dialog, Scaling)>,
@@ -95,8 +96,8 @@ pub struct Model {
     pub introduced: bool,
     /// A line to be run in the context that is being switched to.
     pub pending_line: Option<String>,
-    /// A line whose kind only discovery will know.
-    pub pending_kind: Option<String>,
+    /// A line whose kind only discovery will know, and where it was typed.
+    pub pending_kind: Option<(Place, String)>,
     /// Lines typed before, the oldest first.
     pub typed_commands: Vec<String>,
     pub typed_filters: Vec<String>,
@@ -119,7 +120,7 @@ impl Model {
             connect_problem: None,
             server_version: None,
             user: None,
-            views: Vec::new(),
+            views: Stack::default(),
             prompt: None,
             dialog: None,
             sign_in: None,
@@ -264,12 +265,18 @@ impl Model {
                 self.note_once(level, problem);
             }
         }
-        if let Some(line) = self.pending_kind.take() {
+        if let Some(line) = self.awaited_line() {
             match command::line::run(self, &line) {
                 Ok(effects) => self.outbox.extend(effects),
                 Err(problem) => self.no_such_view(problem),
             }
         }
+    }
+
+    /// The line that waited for discovery, unless the user went elsewhere meanwhile.
+    pub fn awaited_line(&mut self) -> Option<String> {
+        let (place, line) = self.pending_kind.take()?;
+        (place == self.views.place()).then_some(line)
     }
 
     /// The view that was waited for will not come: there is another if there is none.
@@ -297,9 +304,7 @@ impl Model {
     fn close_kind(&mut self, kind: KindId) {
         self.outbox.extend(self.streams.leave(kind).into_iter().map(Effect::Close));
         self.world.forget(kind, &Covers::All);
-        let shown = self.views.len();
-        self.views.retain(|view| view.as_table().is_none_or(|view| view.kind != kind));
-        if self.views.len() == shown {
+        if !self.views.retain(|view| view.as_table().is_none_or(|view| view.kind != kind)) {
             return;
         }
         let name = kind_key(self.world.kind(kind));
@@ -322,6 +327,11 @@ impl Model {
     /// Which kind a word means: its plural, kind, alias or `plural.group`; kinds that the server has before others.
     pub fn kind_named(&self, word: &str) -> Option<KindId> {
         kind_named(&self.world, word)
+    }
+
+    /// Whether the next keys answer something that lies over the views.
+    pub fn is_asked(&self) -> bool {
+        self.prompt.is_some() || self.dialog.is_some()
     }
 
     /// Puts a table on the stack.

@@ -329,7 +329,7 @@ pub fn message(model: &mut Model, message: Message) -> Touched {
         }
         Message::Served(Err(problem)) => {
             // Whoever waits for a kind waits for nothing.
-            match model.pending_kind.take() {
+            match model.awaited_line() {
                 Some(_) => model.no_such_view(problem),
                 None => model.note(Level::Warning, problem),
             }
@@ -423,7 +423,9 @@ fn is_known(model: &Model, own: StreamId, trouble: &Problem) -> bool {
 fn fetched(model: &mut Model, ticket: u64, answer: Answer) {
     let Some(ticket) = model.tickets.remove(&ticket) else { return };
     match (ticket, answer) {
-        (Ticket::Yaml { title }, Answer::Object(Ok(object))) => {
+        // Who went elsewhere meanwhile stays there.
+        (Ticket::Yaml { place, .. }, Answer::Object(Ok(_))) if place != model.views.place() || model.is_asked() => {}
+        (Ticket::Yaml { title, .. }, Answer::Object(Ok(object))) => {
             let lines = yaml(&object, false, false);
             let crumb = title.clone();
             let mut view = TextView::new(TextKind::Yaml, title, crumb, lines);

@@ -150,7 +150,7 @@ fn open_line(model: &mut Model, line: &Line) -> Done {
     let Some(kind) = model.kind_named(&line.word) else {
         if !model.discovered && model.facts.is_some() {
             // Only the server knows; it is being asked.
-            model.pending_kind = Some(line.to_string());
+            model.pending_kind = Some((model.views.place(), line.to_string()));
             model.info(format!("asking the server for {:?} …", line.word));
             return Ok(Vec::new());
         }

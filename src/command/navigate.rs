@@ -309,9 +309,7 @@ pub fn back(model: &mut Model) -> Done {
         view.set_search("");
         return Ok(Vec::new());
     }
-    if model.views.len() > 1 {
-        model.views.pop();
-    }
+    model.views.leave();
     model.dirty = true;
     Ok(Vec::new())
 }

@@ -406,8 +406,8 @@ fn describe(model: &Model, dialog: &mut Dialog, scaling: &Scaling, way: Option<&
 /// The safe way to what the dialog is about, where it leads down.
 fn safe_way(model: &Model, scaling: &Scaling) -> Option<safe::Safe> {
     let row = row_of(model, scaling.group)?;
-    let fewer = row.wanted()?.saturating_sub(scaling.wish.size);
-    safe::way(&model.world, row, fewer, context(model))
+    let going = scale::going(row, row.nodes(&model.world).len(), scaling.wish.size)?;
+    safe::way(&model.world, row, going, context(model))
 }
 
 fn context(model: &Model) -> &str {

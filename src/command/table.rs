@@ -509,7 +509,7 @@ fn object_path(model: &Model) -> Option<(String, String)> {
 
 fn yaml(model: &mut Model) -> Done {
     let Some((path, title)) = object_path(model) else { return Ok(Vec::new()) };
-    let ticket = model.ticket(Ticket::Yaml { title });
+    let ticket = model.ticket(Ticket::Yaml { title, place: model.views.place() });
     Ok(vec![Effect::Fetch { ticket, request: Request::Object { path } }])
 }
 

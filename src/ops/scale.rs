@@ -47,6 +47,17 @@ pub enum Bounds {
     },
 }
 
+/// How many nodes a size ends, of a group that so many have registered of. Those that are wanted and never came are no
+/// nodes; one that has registered counts whatever AWS said of it last. None where its size is not known.
+pub fn going(row: &Row, registered: usize, size: u32) -> Option<u32> {
+    let fewer = row.wanted()?.saturating_sub(size);
+    let stand = row.asg.as_ref().filter(|_| matches!(row.make, Make::Managed | Make::Own)).map(|asg| {
+        let instances = asg.instances.iter().filter(|instance| !instance.ending).count().max(registered);
+        u32::try_from(instances).unwrap_or(u32::MAX)
+    });
+    Some(stand.map_or(fewer, |stand| fewer.min(stand.saturating_sub(size))))
+}
+
 /// One line of what there is to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -213,11 +224,15 @@ fn quoted(word: &str) -> String {
 fn cost(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) {
     let row = facts.row;
     let Some(from) = from.filter(|from| *from != wish.size) else { return };
+    let going = going(row, facts.pods.map_or(0, <[u32]>::len), wish.size).unwrap_or_default();
+    if from > wish.size && going == 0 {
+        return say("cost", Health::Ok, "none: what it no longer wants has not come".to_owned());
+    }
     if matches!(row.make, Make::Karpenter | Make::Auto | Make::Fargate) {
         say("cost", Health::Unknown, "not known: the pool chooses instance types when it needs nodes".to_owned());
         return;
     }
-    let nodes = f64::from(wish.size) - f64::from(from);
+    let nodes = if from > wish.size { -f64::from(going) } else { f64::from(wish.size - from) };
     let range = |spot| row.prices.range(&row.types, spot).filter(|_| !row.types.is_empty());
     let spot = row.spot == Some(true);
     let Some(prices) = range(spot) else {
@@ -345,6 +360,12 @@ fn others(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(
 fn pods(facts: Facts<'_>, wish: Wish, from: Option<u32>, say: &mut impl FnMut(&'static str, Health, String)) -> bool {
     let fewer = from.and_then(|from| from.checked_sub(wish.size)).filter(|fewer| *fewer > 0);
     let Some(fewer) = fewer else { return false };
+    let going = going(facts.row, facts.pods.map_or(0, <[u32]>::len), wish.size).unwrap_or(fewer);
+    if going == 0 {
+        say("pods", Health::Ok, format!("none go: the {fewer} that it no longer wants have not come"));
+        return false;
+    }
+    let fewer = going;
     let nodes = if fewer == 1 { "the node that".to_owned() } else { format!("the {fewer} nodes that") };
     let asked = matches!(facts.row.make, Make::Karpenter | Make::Auto);
     let (who, rule) = if asked {

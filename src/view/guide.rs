@@ -38,7 +38,7 @@ impl Guide {
 
 /// The guide, while it stands on the screen.
 pub fn shown(model: &Model) -> Option<&Guide> {
-    let first = matches!(model.views.as_slice(), [View::Table(_)]);
+    let first = matches!(&*model.views, [View::Table(_)]);
     model.guide.as_ref().filter(|_| first && !model.state.is_dismissed(HINT))
 }
 

@@ -312,31 +312,16 @@ fn a_long_note_is_readable_on_a_small_screen() {
 #[test]
 fn every_size_can_be_drawn() {
     let denied = Problem::new("cannot list pods").because("pods is forbidden").hint("ask for: kubectl create role …");
-    let scripts: [(&str, fn(Problem) -> Script); 5] = [
-        ("table", |_| populated()),
-        ("note", |problem| {
-            let mut script = populated();
-            script.model.note(Level::Error, problem.hint("漢字 is two cells wide"));
-            script
-        }),
-        ("problem", |problem| {
-            let mut script = Script::new(Config::default(), ColorDepth::True);
-            script.show("pods");
-            script.state(Pod::ID, &StreamState::Forbidden(problem), false);
-            script
-        }),
-        ("dialog", |_| scaling(ColorDepth::True)),
-        ("palette", |_| {
-            let mut script = populated();
-            script.command("prompt.command");
-            script
-        }),
-    ];
-    for (what, script) in scripts {
-        let mut script = script(denied.clone());
+    let (mut noted, mut asked) = (populated(), populated());
+    noted.model.note(Level::Error, denied.clone().hint("漢字 is two cells wide"));
+    asked.command("prompt.command");
+    let mut refused = Script::new(Config::default(), ColorDepth::True);
+    refused.show("pods");
+    refused.state(Pod::ID, &StreamState::Forbidden(denied), false);
+    for mut script in vec![populated(), noted, asked, refused, scaling(ColorDepth::True)] {
         for (columns, rows) in (1..=30).flat_map(|columns| (1..=12).map(move |rows| (columns, rows))) {
             let buffer = draw(&mut script.model, columns, rows);
-            assert_eq!(text_of(&buffer).lines().count(), usize::from(rows), "{what} at {columns}x{rows}");
+            assert_eq!(text_of(&buffer).lines().count(), usize::from(rows), "{columns}x{rows}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use super::*;
 use crate::{
-    kinds::nodegroup::{Asg, Place, Prices, Subnet, TypePrice},
+    kinds::nodegroup::{Asg, Instance, Place, Prices, Subnet, TypePrice},
     store::intern::Sym,
 };
 
@@ -43,6 +43,7 @@ fn group() -> Row {
             min: Some(1),
             max: Some(10),
             desired: Some(3),
+            instances: vec![instance(); 3],
             ..Asg::default()
         }),
         types: vec!["m6i.large".to_owned()],
@@ -56,6 +57,11 @@ fn group() -> Row {
         at: NOW - 5,
         ..Row::new(Sym::EMPTY, Make::Managed)
     }
+}
+
+fn instance() -> Instance {
+    let text = str::to_owned;
+    Instance { id: Sym::EMPTY, instance_type: text("m6i.large"), zone: text("eu-west-1a"), ending: false }
 }
 
 fn own() -> Row {
@@ -153,6 +159,26 @@ fn down_says_how_many_pods_may_go_and_that_nobody_asks_them() {
          tell which before"
     );
     assert!(pods(None).starts_with("pods [Unknown] not known how many go with the 2 nodes"), "{}", pods(None));
+}
+
+#[test]
+fn what_never_came_does_not_go() {
+    let mut row = Row { min: Some(0), desired: Some(9), ..group() };
+    row.asg.as_mut().unwrap().desired = Some(9);
+    let of = |row: &Row, size, pods| {
+        let told = told(row, size, false, pods);
+        told.lines().skip(1).filter(|line| !line.starts_with('$')).collect::<Vec<_>>().join("\n")
+    };
+    let none = "cost [Ok] none: what it no longer wants has not come\n\
+                pods [Ok] none go: the 6 that it no longer wants have not come";
+    assert_eq!(of(&row, 3, Some(QUIET)), none);
+    assert_eq!(of(&row, 3, None), none, "AWS knows what there is, whether or not the cluster can be asked");
+    assert!(of(&row, 2, Some(QUIET)).contains("go with the node that AWS picks"), "{}", of(&row, 2, Some(QUIET)));
+    assert!(of(&row, 2, Some(QUIET)).starts_with("cost [Ok] −$0.11/h"), "{}", of(&row, 2, Some(QUIET)));
+    // What has registered is there, although AWS has not said so yet; what is ending counts no longer.
+    assert!(of(&row, 3, Some(&[1, 2, 3, 4])).contains("go with the node that AWS picks"));
+    row.asg.as_mut().unwrap().instances[0].ending = true;
+    assert!(of(&row, 2, None).contains("none go"), "{}", of(&row, 2, None));
 }
 
 #[test]
