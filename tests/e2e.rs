@@ -464,20 +464,41 @@ fn a_server_that_never_answers_does_not_hold_the_screen() {
     drop(listener);
 }
 
+/// crossterm reads 1,024 bytes at once, and its usual source forgets the rest until another key comes.
+#[cfg(unix)]
+#[test]
+fn keys_that_pile_up_are_all_obeyed() {
+    let demo = Demo::start(still());
+    let mut session = demo.open(&["pods", "-A"], WIDE);
+    session.wait_text("● live");
+    let pid = session.pid().to_string();
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{name} is sent");
+    };
+    signal("-STOP");
+    session.send(&format!("{}:nodes\r", "j".repeat(3_000)));
+    signal("-CONT");
+    session.wait_text("nodes(all)[6]");
+    leave(session);
+}
+
+/// So many acts, or for as long as `EKSCOPE_RANDOM_SECONDS` says.
 #[test]
 fn random_keys_pastes_and_sizes_break_nothing() {
-    let demo = Demo::start(ekscope::sim::Options { churn: 200.0, ..still() });
+    let seconds = std::env::var("EKSCOPE_RANDOM_SECONDS").ok().and_then(|text| text.parse().ok());
+    let demo = Demo::of_account(ekscope::sim::Options { churn: 200.0, ..still() });
     let mut session = demo.open(&["pods", "-A"], WIDE);
     session.wait_text("Running");
-    let mut random = Random::new(2026);
-    for _ in 0..1_500 {
+    let mut random = Random::new(seconds.unwrap_or(2026));
+    let mut acts = 0;
+    while seconds.map_or(acts < 1_500, |seconds| session.started.elapsed().as_secs() < seconds) {
         random.act(&mut session);
+        acts += 1;
     }
     session.resize(WIDE.0, WIDE.1);
-    Random::end(&mut session);
     // The program still does as it is told.
-    session.send(":pods argocd\r");
-    session.wait_text("pods(argocd)[");
+    random.end_with(&mut session, ":pods argocd\r", "pods(argocd)[");
     leave(session);
     assert!(!demo.place.log().contains("panicked"), "{}", demo.place.log());
 }

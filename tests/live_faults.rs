@@ -356,9 +356,7 @@ fn random_keys_break_nothing() {
         acts += 1;
     }
     session.resize(SIZE.0, SIZE.1);
-    Random::end(&mut session);
-    session.send(":namespaces\r");
-    session.wait_text("namespaces(all)[");
+    random.end_with(&mut session, ":namespaces\r", "namespaces(all)[");
     let (memory, cpu) = session.usage();
     session.send(":q\r");
     assert_eq!(session.end(), 0);

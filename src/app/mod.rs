@@ -55,7 +55,7 @@ pub async fn run(
 ) -> Result<u8, Problem> {
     let mut terminal = Terminal::enter(model.config.ui.mouse)?;
     let mut signals = terminal::Signals::listen()?;
-    let mut input = Some(Keyboard::listen());
+    let mut input = Some(Keyboard::listen()?);
     let mut last_frame: Option<Instant> = None;
     let mut data = false;
     // Whether the views may want other streams than before.

@@ -111,7 +111,13 @@ impl Runtime {
                     // The reader would take keys that belong to the shell.
                     *input = None;
                     terminal.suspend();
-                    *input = Some(Keyboard::listen());
+                    match Keyboard::listen() {
+                        Ok(keyboard) => *input = Some(keyboard),
+                        Err(problem) => {
+                            tracing::error!("{problem}");
+                            model.quit = Some(1);
+                        }
+                    }
                     model.dirty = true;
                 }
                 Effect::Redraw => terminal.clear(),

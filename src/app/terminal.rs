@@ -4,6 +4,8 @@ use std::{
     io::{self, BufWriter, Stdout, Write},
     panic,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
 };
 
 use crossterm::{
@@ -20,7 +22,10 @@ use ratatui::{
     Frame,
     backend::{Backend as _, ClearType, CrosstermBackend},
 };
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use super::model::Model;
 use crate::problem::Problem;
@@ -28,6 +33,9 @@ use crate::problem::Problem;
 /// Whether the screen is ours: the panic hook and the exits ask.
 static OWNED: AtomicBool = AtomicBool::new(false);
 static MOUSE: AtomicBool = AtomicBool::new(false);
+
+/// Asked for no longer than this, crossterm tells what has come; asked for no time at all it does not look.
+const NO_WAIT: Duration = Duration::from_micros(200);
 
 /// The screen while it is ours.
 pub struct Terminal {
@@ -127,9 +135,9 @@ pub fn restore() {
 /// goes on.
 fn install_panic_hook() {
     let before = panic::take_hook();
-    let own = std::thread::current().id();
+    let own = thread::current().id();
     panic::set_hook(Box::new(move |info| {
-        if std::thread::current().id() == own {
+        if thread::current().id() == own {
             restore();
             before(info);
         } else {
@@ -138,32 +146,25 @@ fn install_panic_hook() {
     }));
 }
 
-/// Keys, pastes and mouse buttons as they come. A task of its own reads them, so that the loop can take all that are
-/// there at once; dropping it leaves the terminal's input to somebody else.
+/// What the terminal sends, read by a thread of its own: a key of several bytes of which the last has not come keeps
+/// whoever reads it waiting.
 pub struct Keyboard {
     events: mpsc::UnboundedReceiver<Event>,
-    task: AbortHandle,
+    /// The thread ends when this goes.
+    _reads: oneshot::Sender<()>,
 }
 
 impl Keyboard {
     /// Starts to read; to be called within a runtime.
-    pub fn listen() -> Self {
+    pub fn listen() -> Result<Self, Problem> {
         let (sender, events) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            let mut stream = EventStream::new();
-            while let Some(event) = stream.next().await {
-                match event {
-                    Ok(event) => {
-                        if sender.send(event).is_err() {
-                            return;
-                        }
-                    }
-                    // A sequence that cannot be read is no reason to leave.
-                    Err(error) => tracing::warn!("terminal input: {error}"),
-                }
-            }
-        });
-        Self { events, task: task.abort_handle() }
+        let (reads, ended) = oneshot::channel();
+        let runtime = Handle::current();
+        thread::Builder::new()
+            .name("keyboard".to_owned())
+            .spawn(move || runtime.block_on(read(&sender, ended)))
+            .map_err(|error| Problem::new("cannot read keys").because(error))?;
+        Ok(Self { events, _reads: reads })
     }
 
     /// The next event; `None` when the terminal is gone.
@@ -177,9 +178,29 @@ impl Keyboard {
     }
 }
 
-impl Drop for Keyboard {
-    fn drop(&mut self) {
-        self.task.abort();
+/// Sends what comes, until nobody wants it any longer.
+async fn read(sender: &mpsc::UnboundedSender<Event>, mut ended: oneshot::Receiver<()>) {
+    let mut stream = EventStream::new();
+    loop {
+        let first = tokio::select! {
+            biased;
+            _ = &mut ended => return,
+            Some(event) = stream.next() => event,
+            else => return,
+        };
+        // The stream gives one event a turn of its own thread; what came with it is taken along, for one frame.
+        let more = std::iter::from_fn(|| matches!(event::poll(NO_WAIT), Ok(true)).then(event::read));
+        for event in std::iter::once(first).chain(more) {
+            match event {
+                Ok(event) => {
+                    if sender.send(event).is_err() {
+                        return;
+                    }
+                }
+                // A sequence that cannot be read is no reason to leave.
+                Err(error) => tracing::warn!("terminal input: {error}"),
+            }
+        }
     }
 }
 

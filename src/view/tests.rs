@@ -318,7 +318,7 @@ fn every_size_can_be_drawn() {
     let mut refused = Script::new(Config::default(), ColorDepth::True);
     refused.show("pods");
     refused.state(Pod::ID, &StreamState::Forbidden(denied), false);
-    for mut script in vec![populated(), noted, asked, refused, scaling(ColorDepth::True)] {
+    for script in [&mut populated(), &mut noted, &mut asked, &mut refused, &mut scaling(ColorDepth::True)] {
         for (columns, rows) in (1..=30).flat_map(|columns| (1..=12).map(move |rows| (columns, rows))) {
             let buffer = draw(&mut script.model, columns, rows);
             assert_eq!(text_of(&buffer).lines().count(), usize::from(rows), "{columns}x{rows}");

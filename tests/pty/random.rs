@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::pty::Session;
+use super::pty::{PATIENCE, Session};
 
 /// SplitMix64: the same keys in every run.
 pub struct Random {
@@ -54,10 +54,19 @@ impl Random {
         self.recent.push_back(act);
     }
 
-    /// Out of whatever prompt is open. Escape, a bracket and a digit are keys here, and together the start of another one:
-    /// the tilde ends it, so that it swallows nothing of what comes.
-    pub fn end(session: &mut Session) {
-        session.send("~\x15\r");
+    /// Out of whatever prompt or dialog is open. Escape, a bracket and a digit are keys here, and together the start of
+    /// another one: the tilde ends it, so that it swallows nothing of what comes. Escape as the kitty keyboard protocol
+    /// has it begins nothing.
+    fn end(session: &mut Session) {
+        session.send("~\x1b[27u\x1b[27u\x1b[27u");
+    }
+
+    /// Ends it, and asks for a view, of which this is then on screen.
+    pub fn end_with(self, session: &mut Session, line: &str, title: &str) {
+        Self::end(session);
+        session.send(line);
+        let obeyed = session.wait_for(PATIENCE, |screen| screen.contents().contains(title));
+        assert!(obeyed.is_some(), "{line:?} was not obeyed after {:?}\n{}", self.recent, session.text());
     }
 }
 
@@ -120,6 +129,24 @@ const KEYS: &[&str] = &[
     "T",
     "l",
     "h",
+    "a",
+    "B",
+    "I",
+    "L",
+    "M",
+    "U",
+    "X",
+    "d",
+    "s",
+    "+",
+    "+",
+    ":nodegroups\r",
+    ":nodegroups\r",
+    ":nodeclaims\r",
+    ":clusters\r",
+    ":cluster\r",
+    ":reload\r",
+    ":messages\r",
     ":nodes\r",
     ":pods\r",
     ":secrets\r",
