@@ -10,7 +10,7 @@ use super::{
     cluster::{Cluster, get},
     fetch::{body, json},
     stream::escape,
-    wire::{EventType, WatchFrames, json_list},
+    wire::{EventType, ListMeta, WatchFrames},
 };
 use crate::{
     kinds::{Encoding, KindInfo, Origin},
@@ -124,9 +124,8 @@ pub async fn follow(cluster: &Cluster) {
 /// The resource version of all definitions.
 async fn definitions(cluster: &Cluster) -> Result<String, Problem> {
     let list = body(cluster, &format!("{DEFINITIONS}?limit=1"), METADATA_LIST).await?;
-    let (meta, _) =
-        json_list(&list).map_err(|error| Problem::new(format!("cannot read {DEFINITIONS}")).because(error))?;
-    Ok(meta.resource_version)
+    let meta = ListMeta::of_json(&list);
+    Ok(meta.map_err(|error| Problem::new(format!("cannot read {DEFINITIONS}")).because(error))?.resource_version)
 }
 
 /// Waits until definitions change and have come to rest, or the watch ends.

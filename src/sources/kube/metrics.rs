@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use super::{
     cluster::{Cluster, Disconnected, Preference, get},
-    session::{Body, collect, status_of},
+    session::{Body, status_of},
     stream::escape,
-    wire::{ListFrames, ListMeta, json_list},
+    wire::{ListFrames, ListMeta},
 };
 use crate::{
     kinds::{
@@ -40,7 +40,6 @@ const SILENCE: Duration = Duration::from_secs(15);
 const PAGE: usize = 1_000;
 /// Measurements that go to the loop at once: each is a search in the table.
 const PART: usize = 512;
-const LARGEST_PAGE: usize = 64 << 20;
 
 /// What to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,25 +168,19 @@ impl Page<'_> {
             code => return failing(format!("{} ({code})", status_of(response).await.message)),
         }
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if kind.starts_with("application/vnd.kubernetes.protobuf") {
-            return self.stream(response.into_body()).await;
-        }
-        let list = collect(response.into_body(), SILENCE, LARGEST_PAGE).await.map_err(|error| error.to_string());
-        match list.and_then(|body| json_list(&body).map_err(|error| error.to_string())) {
-            Ok((meta, items)) => {
-                for item in items {
-                    self.take(Encoding::Json, item).await?;
-                }
-                Ok(Ok(meta))
-            }
-            Err(why) => failing(why),
-        }
+        let protobuf = kind.starts_with("application/vnd.kubernetes.protobuf");
+        let encoding = if protobuf { Encoding::Protobuf } else { Encoding::Json };
+        self.stream(response.into_body(), encoding).await
     }
 
     /// metrics-server knows no pages; its list is taken apart while it comes.
-    async fn stream(&mut self, mut body: Body) -> Result<Result<ListMeta, MetricsState>, Disconnected> {
+    async fn stream(
+        &mut self,
+        mut body: Body,
+        encoding: Encoding,
+    ) -> Result<Result<ListMeta, MetricsState>, Disconnected> {
         let failing = |why: String| Ok(Err(MetricsState::Failing { since: 0, why }));
-        let mut frames = ListFrames::default();
+        let mut frames = ListFrames::new(encoding);
         loop {
             let Ok(frame) = tokio::time::timeout(SILENCE, body.frame()).await else {
                 return failing(format!("no bytes for {} s", SILENCE.as_secs()));
@@ -200,7 +193,7 @@ impl Page<'_> {
             }
             loop {
                 match frames.next_item() {
-                    Ok(Some(item)) => self.take(Encoding::Protobuf, item).await?,
+                    Ok(Some(item)) => self.take(encoding, item).await?,
                     Ok(None) => break,
                     Err(error) => return failing(error.to_string()),
                 }

@@ -20,9 +20,7 @@ use jiff::Timestamp;
 use super::{
     cluster::{Cluster, Disconnected, Link, Preference, get},
     session::{Body, SendError, collect, status_of},
-    wire::{
-        Bookmark, Event, EventType, LARGEST_OBJECT, ListFrames, ListMeta, Status, WatchFrames, WireError, json_list,
-    },
+    wire::{Bookmark, Event, EventType, LARGEST_OBJECT, ListFrames, ListMeta, Status, WatchFrames, WireError},
 };
 use crate::{
     kinds::{Decoder, Encoding, EventKind, Form, KindId},
@@ -379,10 +377,11 @@ impl Stream {
         let response = self.send(&path, self.accept(false), "list", slow).await?;
         let encoding = encoding_of(&response);
         let gzip = is_gzip(&response);
-        let streamed = encoding == Encoding::Protobuf;
+        // The server's own columns come as a whole.
+        let streamed = encoding == Encoding::Protobuf || self.decoder.form() != Form::Table;
         let mut body = response.into_body();
         let mut plain = MultiGzDecoder::new(Vec::new());
-        let mut frames = ListFrames::default();
+        let mut frames = ListFrames::new(encoding);
         let mut whole = Vec::new();
         loop {
             let next = tokio::time::timeout(STALL, body.frame()).await;
@@ -400,7 +399,7 @@ impl Stream {
             }
             frames.push(&unpacked);
             while let Some(item) = frames.next_item().map_err(|error| self.interrupted(error))? {
-                self.read(EventKind::Present, Encoding::Protobuf, item)?;
+                self.read(EventKind::Present, encoding, item)?;
                 if self.decoder.pending() >= BATCH {
                     self.flush().await?;
                 }
@@ -413,7 +412,7 @@ impl Stream {
         if streamed {
             frames.push(&whole);
             while let Some(item) = frames.next_item().map_err(|error| self.interrupted(error))? {
-                self.read(EventKind::Present, Encoding::Protobuf, item)?;
+                self.read(EventKind::Present, encoding, item)?;
             }
             if !frames.is_complete() {
                 return Err(self.interrupted(WireError::Truncated));
@@ -422,14 +421,8 @@ impl Stream {
             return Ok(frames.meta().clone());
         }
         let whole = Bytes::from(whole);
-        let (meta, items) = json_list(&whole).map_err(|error| self.interrupted(error))?;
-        if self.decoder.form() == Form::Table {
-            self.read(EventKind::Present, Encoding::Json, whole)?;
-        } else {
-            for item in items {
-                self.read(EventKind::Present, Encoding::Json, item)?;
-            }
-        }
+        let meta = ListMeta::of_json(&whole).map_err(|error| self.interrupted(error))?;
+        self.read(EventKind::Present, encoding, whole)?;
         self.flush().await?;
         Ok(meta)
     }

@@ -86,9 +86,12 @@ pub fn watch<'a>(
     (events, None, frames.at_boundary())
 }
 
-/// What a protobuf list of these pieces says: its items, how it fails, whether it is complete, and where it stands.
-pub fn list<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Bytes>, Option<WireError>, bool, ListMeta) {
-    let mut frames = ListFrames::default();
+/// What a list of these pieces says: its items, how it fails, whether it is complete, and where it stands.
+pub fn list<'a>(
+    encoding: Encoding,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<Bytes>, Option<WireError>, bool, ListMeta) {
+    let mut frames = ListFrames::new(encoding);
     let mut items = Vec::new();
     for piece in pieces {
         within(AHEAD + 1024 * piece.len(), || frames.push(piece));

@@ -13,8 +13,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let events = watch(Encoding::Protobuf, std::iter::once(data));
     assert_eq!(watch(Encoding::Protobuf, pieces(data)), events, "a watch stream in pieces");
-    let items = list(std::iter::once(data));
-    assert_eq!(list(pieces(data)), items, "a list in pieces");
+    let items = list(Encoding::Protobuf, std::iter::once(data));
+    assert_eq!(list(Encoding::Protobuf, pieces(data)), items, "a list in pieces");
 
     let whole = Bytes::copy_from_slice(data);
     let mut objects: Vec<Bytes> = events.0.into_iter().map(|(_, object)| object).chain(items.0).collect();

@@ -9,7 +9,11 @@ use prost::Message;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use list::{ListFrames, ListMeta};
+
 use crate::kinds::Encoding;
+
+mod list;
 
 /// An object of more bytes than this is refused: etcd takes 1.5 MB, and a length from a broken stream may say anything.
 pub const LARGEST_OBJECT: usize = 64 << 20;
@@ -177,142 +181,6 @@ fn event_type(text: &[u8]) -> Result<EventType, WireError> {
     })
 }
 
-/// Where a list stands: `metadata` of a List object.
-#[derive(Clone, PartialEq, Eq, Message, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ListMeta {
-    #[prost(string, tag = "2")]
-    pub resource_version: String,
-    /// The token for the next page; empty on the last.
-    #[prost(string, tag = "3")]
-    pub r#continue: String,
-    #[prost(int64, optional, tag = "4")]
-    pub remaining_item_count: Option<i64>,
-}
-
-/// Cuts a protobuf list into its items while it arrives, so that a page of any size needs only one item's memory.
-#[derive(Debug, Default)]
-pub struct ListFrames {
-    buffer: BytesMut,
-    state: ListState,
-    meta: ListMeta,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum ListState {
-    #[default]
-    Magic,
-    /// In `Unknown`, before its `raw`.
-    Envelope,
-    /// In the list, with this many of its bytes to come.
-    List(usize),
-    /// After the list.
-    Tail,
-}
-
-impl ListFrames {
-    pub fn push(&mut self, chunk: &[u8]) {
-        self.buffer.extend_from_slice(chunk);
-    }
-
-    pub fn meta(&self) -> &ListMeta {
-        &self.meta
-    }
-
-    /// Whether the whole list has been seen.
-    pub fn is_complete(&self) -> bool {
-        match self.state {
-            ListState::List(left) => left == 0,
-            ListState::Tail => true,
-            ListState::Magic | ListState::Envelope => false,
-        }
-    }
-
-    /// The next whole item, if there is one.
-    pub fn next_item(&mut self) -> Result<Option<Bytes>, WireError> {
-        loop {
-            match self.state {
-                ListState::Magic => {
-                    if self.buffer.len() < MAGIC.len() {
-                        return Ok(None);
-                    }
-                    if !self.buffer.starts_with(MAGIC) {
-                        return Err(WireError::Protobuf("the k8s envelope is missing".to_owned()));
-                    }
-                    self.buffer.advance(MAGIC.len());
-                    self.state = ListState::Envelope;
-                }
-                ListState::Envelope => {
-                    let Some((tag, length, header)) = self.field()? else { return Ok(None) };
-                    if tag == 2 {
-                        self.buffer.advance(header);
-                        self.state = ListState::List(length);
-                        continue;
-                    }
-                    if length > LARGEST_OBJECT {
-                        return Err(WireError::TooLarge(length));
-                    }
-                    if self.buffer.len() < header + length {
-                        return Ok(None);
-                    }
-                    self.buffer.advance(header + length);
-                }
-                ListState::List(0) => self.state = ListState::Tail,
-                ListState::List(left) => {
-                    let Some((tag, length, header)) = self.field()? else { return Ok(None) };
-                    if length > LARGEST_OBJECT {
-                        return Err(WireError::TooLarge(length));
-                    }
-                    let whole = header + length;
-                    let left = left
-                        .checked_sub(whole)
-                        .ok_or_else(|| WireError::Protobuf("an item reaches beyond its list".to_owned()))?;
-                    if self.buffer.len() < whole {
-                        self.buffer.reserve((whole - self.buffer.len()).min(RESERVED));
-                        return Ok(None);
-                    }
-                    self.buffer.advance(header);
-                    let bytes = self.buffer.split_to(length).freeze();
-                    self.state = ListState::List(left);
-                    match tag {
-                        1 => self.meta = ListMeta::decode(bytes).map_err(protobuf)?,
-                        2 => return Ok(Some(bytes)),
-                        _ => {}
-                    }
-                }
-                ListState::Tail => {
-                    self.buffer.clear();
-                    return Ok(None);
-                }
-            }
-        }
-    }
-
-    /// Number and length of the length-delimited field at the start of the buffer, and the size of its header.
-    fn field(&self) -> Result<Option<(u32, usize, usize)>, WireError> {
-        let Some((key, key_size)) = varint(&self.buffer)? else { return Ok(None) };
-        let (number, wire_type) = (key >> 3, key & 7);
-        if wire_type != 2 {
-            return Err(WireError::Protobuf(format!("wire type {wire_type} where an object belongs")));
-        }
-        let Some((length, length_size)) = varint(&self.buffer[key_size..])? else { return Ok(None) };
-        let length = usize::try_from(length).map_err(|_| WireError::TooLarge(usize::MAX))?;
-        Ok(Some((u32::try_from(number).unwrap_or(0), length, key_size + length_size)))
-    }
-}
-
-/// A varint and its size; `None` while it is unfinished.
-fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, WireError> {
-    let mut value = 0_u64;
-    for (index, &byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            return Ok(Some((value, index + 1)));
-        }
-    }
-    if bytes.len() >= 10 { Err(WireError::Protobuf("a number without an end".to_owned())) } else { Ok(None) }
-}
-
 /// `metav1.Status`: how the server says no, as a body or as an ERROR event.
 #[derive(Clone, PartialEq, Eq, Message, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -391,22 +259,6 @@ impl Bookmark {
     }
 }
 
-/// A JSON list: its objects as they stand in the text.
-#[derive(Deserialize)]
-struct JsonList<'a> {
-    #[serde(default)]
-    metadata: ListMeta,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-/// Cuts a whole JSON list into its items.
-pub fn json_list(body: &Bytes) -> Result<(ListMeta, Vec<Bytes>), WireError> {
-    let list: JsonList<'_> = serde_json::from_slice(body).map_err(|error| WireError::Json(error.to_string()))?;
-    let items = list.items.unwrap_or_default().into_iter().map(|item| body.slice_ref(item.get().as_bytes())).collect();
-    Ok((list.metadata, items))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,18 +324,6 @@ mod tests {
         assert_eq!(frames.next_event(), Ok(None));
         assert!(frames.buffer.capacity() < most, "{}", frames.buffer.capacity());
         assert!(!frames.at_boundary());
-
-        // A list of 32 MB whose first item claims nearly all of it.
-        let claimed = [&[0x12, 0xff, 0xff, 0xff, 0x0f][..], &[0x12, 0xf0, 0xff, 0xff, 0x0f]].concat();
-        let mut frames = ListFrames::default();
-        frames.push(&[MAGIC, &claimed].concat());
-        assert_eq!(frames.next_item(), Ok(None));
-        assert!(frames.buffer.capacity() < most, "{}", frames.buffer.capacity());
-
-        // The content type of an envelope.
-        let mut frames = ListFrames::default();
-        frames.push(&[MAGIC, &[0x22, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]].concat());
-        assert_eq!(frames.next_item(), Err(WireError::TooLarge(usize::MAX)));
     }
 
     #[test]
@@ -510,36 +350,6 @@ mod tests {
         let mut frames = WatchFrames::new(Encoding::Protobuf);
         frames.push(&frame("EXPLODED", b""));
         assert_eq!(frames.next_event(), Err(WireError::EventType("EXPLODED".to_owned())));
-    }
-
-    #[test]
-    fn a_list_gives_its_items_while_it_arrives() {
-        let meta =
-            ListMeta { resource_version: "7".to_owned(), r#continue: "next".to_owned(), remaining_item_count: Some(3) };
-        let mut list = Vec::new();
-        for (tag, body) in [(1, meta.encode_to_vec()), (2, vec![1; 300]), (2, Vec::new()), (2, vec![3; 5])] {
-            prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, &mut list);
-            prost::encoding::encode_varint(body.len() as u64, &mut list);
-            list.extend(body);
-        }
-        let mut bytes = MAGIC.to_vec();
-        // TypeMeta comes first, an empty content type last.
-        bytes.extend([0x0a, 2, 9, 9]);
-        bytes.extend(Unknown { raw: list.into() }.encode_to_vec());
-        bytes.extend([0x22, 0]);
-        for size in [1, 2, 7, 1000] {
-            let mut frames = ListFrames::default();
-            let mut items = Vec::new();
-            for chunk in bytes.chunks(size) {
-                frames.push(chunk);
-                while let Some(item) = frames.next_item().unwrap() {
-                    items.push(item.len());
-                }
-            }
-            assert_eq!(items, [300, 0, 5]);
-            assert!(frames.is_complete());
-            assert_eq!(frames.meta(), &meta);
-        }
     }
 
     #[test]
