@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// Batches that may wait for the loop; more, and the network waits.
-const INBOX: usize = 64;
+const INBOX: usize = 8;
 
 /// Which connection a message belongs to; messages of an earlier one are dropped by the loop.
 pub type Generation = u32;

@@ -167,7 +167,6 @@ impl AwsSession {
             .map_err(|error| AwsError::unreadable(service, operation, self.region(), format!("JSON: {error}")))
     }
 
-    /// Sends a call whose answer is XML.
     /// A list of a query service, page after page: `list` is where its entries are. `parameters` are the same for every
     /// page.
     pub(super) async fn xml_pages<T>(
@@ -182,8 +181,8 @@ impl AwsSession {
         let mut next: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let parameters = parameters.clone().set_if("NextToken", next.as_deref());
-            let result = self.xml(Call::query(service, operation, &parameters)).await?;
-            all.extend(result.list(list).map(read));
+            let each = |entry: &Node| all.push(read(entry));
+            let result = self.xml_list(Call::query(service, operation, &parameters), list, each).await?;
             // EC2 writes it small.
             next = ["NextToken", "nextToken"].iter().find_map(|name| result.text(name)).map(str::to_owned);
             if next.is_none() {
@@ -193,13 +192,23 @@ impl AwsSession {
         Err(AwsError::unreadable(service, operation, self.region(), format!("more than {MOST_PAGES} pages")))
     }
 
+    /// Sends a call whose answer is XML.
     pub(super) async fn xml(&self, call: Call) -> Result<Node, AwsError> {
+        self.xml_list(call, "", |_| ()).await
+    }
+
+    /// The same, without the entries of a list: each is shown once.
+    async fn xml_list(&self, call: Call, list: &str, each: impl FnMut(&Node)) -> Result<Node, AwsError> {
         let (service, operation) = (call.service, call.operation);
         let reply = self.call(call).await?;
-        let root =
-            Node::parse(&reply.body).map_err(|why| AwsError::unreadable(service, operation, self.region(), why))?;
+        let mut root = Node::parse_list(&reply.body, list, each)
+            .map_err(|why| AwsError::unreadable(service, operation, self.region(), why))?;
         // Query services wrap what they say in `…Result`.
         let wrapped = format!("{operation}Result");
-        Ok(root.children.iter().find(|child| child.name == wrapped).cloned().unwrap_or(root))
+        let at = root.children.iter().position(|child| child.name == wrapped);
+        Ok(match at {
+            Some(at) => root.children.swap_remove(at),
+            None => root,
+        })
     }
 }

@@ -107,12 +107,31 @@ pub async fn describe_instances(session: &AwsSession, select: Select<'_>) -> Res
             }
         }
         Select::Tag(key, values) => {
-            let name = format!("tag:{key}");
-            let parameters = Parameters::default().filter("Filter.1", "Value", &name, values);
+            let parameters = tagged(key, values);
             all = session.xml_pages(EC2, "DescribeInstances", parameters, "reservationSet", reservation).await?;
         }
     }
     Ok(all.into_iter().flatten().collect())
+}
+
+/// The types of the instances with this tag that run or are about to, each once, and whether they are spot. Needs
+/// `ec2:DescribeInstances`.
+pub async fn running_types(session: &AwsSession, key: &str, values: &[&str]) -> Result<Vec<(String, bool)>, AwsError> {
+    let read = |reservation: &Node| -> Vec<(String, bool)> {
+        let instances = reservation.list("instancesSet").map(instance);
+        let running = instances.filter(|it| it.state == "running" || it.state == "pending");
+        running.map(|it| (it.instance_type, it.spot)).collect()
+    };
+    let all = session.xml_pages(EC2, "DescribeInstances", tagged(key, values), "reservationSet", read).await?;
+    let mut types: Vec<(String, bool)> = all.into_iter().flatten().collect();
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
+}
+
+/// In pages, for a cluster may have thousands.
+fn tagged(key: &str, values: &[&str]) -> Parameters {
+    Parameters::default().filter("Filter.1", "Value", &format!("tag:{key}"), values).set("MaxResults", "1000")
 }
 
 /// Needs `ec2:DescribeInstanceTypes`.

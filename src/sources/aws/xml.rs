@@ -18,9 +18,25 @@ pub struct Node {
 impl Node {
     /// Reads a document. Entities other than XML's own five and numbers are refused, so nothing can be blown up.
     pub fn parse(document: &[u8]) -> Result<Self, String> {
+        Self::parse_list(document, "", |_| ())
+    }
+
+    /// The same without the entries of the answer's list of this name: each is shown as soon as it is whole, so that
+    /// thousands of them take the memory of one.
+    pub fn parse_list(document: &[u8], list: &str, mut each: impl FnMut(&Self)) -> Result<Self, String> {
         let text = std::str::from_utf8(document).map_err(|_| "the answer is not UTF-8".to_owned())?;
         let mut reader = Reader::from_str(text);
         let mut open: Vec<Self> = Vec::new();
+        // Right below the answer, or below the `…Result` in it.
+        let mut close = |open: &mut Vec<Self>, done: Self| {
+            let level = open.len();
+            match open.last_mut() {
+                Some(parent) if level <= 3 && parent.name == list && done.is_entry() => each(&done),
+                Some(parent) => parent.children.push(done),
+                None => return Some(done),
+            }
+            None
+        };
         loop {
             let place = reader.buffer_position();
             let fail = |why: &dyn std::fmt::Display| format!("XML at byte {place}: {why}");
@@ -33,9 +49,8 @@ impl Node {
                 }
                 Event::Empty(start) => {
                     let node = Self::named(start.local_name().as_ref()).ok_or_else(|| fail(&NAMELESS))?;
-                    match open.last_mut() {
-                        Some(parent) => parent.children.push(node),
-                        None => return Ok(node),
+                    if let Some(root) = close(&mut open, node) {
+                        return Ok(root);
                     }
                 }
                 Event::End(_) => {
@@ -43,9 +58,8 @@ impl Node {
                     if !done.children.is_empty() {
                         done.text.clear();
                     }
-                    match open.last_mut() {
-                        Some(parent) => parent.children.push(done),
-                        None => return Ok(done),
+                    if let Some(root) = close(&mut open, done) {
+                        return Ok(root);
                     }
                 }
                 Event::Text(text) => {
@@ -100,10 +114,15 @@ impl Node {
         self.text(name)?.parse().ok()
     }
 
-    /// The entries of a list: `member` of query services, `item` of EC2.
+    /// `member` of query services, `item` of EC2.
+    fn is_entry(&self) -> bool {
+        self.name == "member" || self.name == "item"
+    }
+
+    /// The entries of a list.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &Self> {
         let list = self.find(name).map(|list| list.children.as_slice()).unwrap_or_default();
-        list.iter().filter(|entry| entry.name == "member" || entry.name == "item")
+        list.iter().filter(|entry| entry.is_entry())
     }
 }
 
@@ -124,6 +143,22 @@ mod tests {
         assert_eq!(node.list("l").next().unwrap().text("n"), Some("x"));
         assert_eq!((node.text("e"), node.text("none"), node.list("none").count()), (None, None, 0));
         assert_eq!(node.find("l").unwrap().text, "");
+    }
+
+    #[test]
+    fn entries_of_a_list_are_shown_and_not_kept() {
+        let seen = |document: &str| {
+            let mut seen = Vec::new();
+            let rest = Node::parse_list(document.as_bytes(), "l", |entry| seen.push(entry.string("n"))).unwrap();
+            (seen, rest)
+        };
+        let l = "<l><member><n>1</n><l><member><n>inner</n></member></l></member><member/>\n<n/></l>";
+        let (entries, rest) = seen(&format!("<r><xResult>{l}<NextToken>t</NextToken></xResult></r>"));
+        assert_eq!(entries, ["1", ""]);
+        let result = rest.find("xResult").unwrap();
+        assert_eq!((result.text("NextToken"), result.find("l").unwrap().children.len()), (Some("t"), 1));
+        assert_eq!(seen(&format!("<r>{}</r>", l.replace("member", "item"))).0, ["1", ""]);
+        assert_eq!(seen(&format!("<r><a><b>{l}</b></a></r>")).0, [""; 0], "not the answer's list");
     }
 
     /// Trees of any shape with texts at their leaves.

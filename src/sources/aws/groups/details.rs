@@ -177,12 +177,8 @@ impl Asker {
         }
         self.details.running.at = now();
         let tag = format!("kubernetes.io/cluster/{}", self.place.cluster);
-        let answer = self.ask(ec2::describe_instances(&self.session, ec2::Select::Tag(&tag, &OWNED))).await;
-        if let Some(instances) = self.told("running", answer) {
-            let running = instances.into_iter().filter(|it| it.state == "running" || it.state == "pending");
-            let mut types: Vec<(String, bool)> = running.map(|it| (it.instance_type, it.spot)).collect();
-            types.sort_unstable();
-            types.dedup();
+        let answer = self.ask(ec2::running_types(&self.session, &tag, &OWNED)).await;
+        if let Some(types) = self.told("running", answer) {
             self.details.running.known = Some(types);
         }
     }
