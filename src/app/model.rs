@@ -185,6 +185,7 @@ impl Model {
         self.introduced = false;
         self.facts = Some(facts);
         self.views.clear();
+        self.pending_kind = None;
         self.prompt = None;
         self.dialog = None;
         self.sign_in = None;

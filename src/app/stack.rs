@@ -121,5 +121,14 @@ mod tests {
             script.model.views.last().map_or("", |view| view.crumb()).to_owned()
         };
         assert_eq!([crumb(false), crumb(true)], ["widgets", "nodes"]);
+
+        // Nor does a first view that cannot be shown wait for what the cluster before was asked.
+        let mut script = Script::new(Config::default(), ColorDepth::True);
+        script.show("widgets");
+        let facts = script.model.facts.clone().expect("a context");
+        script.model.enter_context(facts, None);
+        script.model.config.start.view = "theme none".into();
+        crate::command::line::show_first(&mut script.model, false);
+        assert_eq!(script.model.views.last().map(crate::view::View::crumb), Some("pods"));
     }
 }
